@@ -1,0 +1,1 @@
+"""The command line that operates the platform. It imports components; components never import it."""
