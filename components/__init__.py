@@ -1,1 +1,1 @@
-"""x."""
+"""What the platform consists of: one folder per component, `_core` says how a component works."""

@@ -12,7 +12,7 @@ __all__ = ["APPLICATION", "CHECKOUT", "cache", "pulumi_home", "state"]
 APPLICATION = "oss-mlops-platform"
 """Name of the project: Pulumi project, cache folder, label value."""
 
-CHECKOUT = Path(__file__).resolve().parents[1]
+CHECKOUT = Path(__file__).resolve().parents[2]
 """The folder that holds Pulumi.yaml. The project is always used from a checkout (editable install)."""
 
 
