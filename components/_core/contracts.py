@@ -1,0 +1,165 @@
+"""What components promise each other. A component names contracts, never another component.
+
+A contract's `claim` makes the provider create what one consumer needs (a database, a bucket) with credentials
+of its own, in the provider's namespace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+__all__ = [
+    "AlertRouter",
+    "Bucket",
+    "Contract",
+    "Database",
+    "ExperimentTracker",
+    "KubernetesCluster",
+    "MetricsStore",
+    "ModelRegistry",
+    "ModelServing",
+    "ObjectStore",
+    "PipelineRunner",
+    "SqlDatabase",
+]
+
+
+class Contract:
+    """Base of all contracts: a frozen dataclass, one per promise."""
+
+
+@dataclass(frozen=True)
+class KubernetesCluster(Contract):
+    """A cluster that resources can be put into."""
+
+    name: str
+    """Name people know it by, for example `mlops-local`."""
+
+    kubeconfig: pulumi.Output[str]
+    """Access with the rights of an administrator. Secret."""
+
+    provider: kubernetes.Provider
+
+    storage_class: str | None
+    """StorageClass of volumes; None asks for the cluster's default."""
+
+    load_image: Callable[[str], pulumi.Resource] | None = None
+    """Bring one image reference into the nodes; None where the nodes pull for themselves."""
+
+
+@dataclass(frozen=True)
+class Database:
+    """One database of one consumer."""
+
+    host: pulumi.Output[str]
+    port: int
+    name: str
+    username: str
+    password: pulumi.Output[str]
+    ready: pulumi.Resource
+    """Depend on it: the database exists when it does."""
+
+
+@dataclass(frozen=True)
+class SqlDatabase(Contract):
+    """A PostgreSQL server that hands out databases."""
+
+    claim: Callable[[str], Database]
+    """Create the named database and its owner; the same name twice is an error."""
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """One bucket of one consumer, S3 protocol, path-style addresses, signature v4."""
+
+    endpoint: pulumi.Output[str]
+    """URL with scheme and port."""
+
+    region: str
+    name: str
+    access_key: pulumi.Output[str]
+    secret_key: pulumi.Output[str]
+    ready: pulumi.Resource
+
+
+@dataclass(frozen=True)
+class ObjectStore(Contract):
+    """An S3 server that hands out buckets."""
+
+    claim: Callable[[str], Bucket]
+    """Create the named bucket and its owner; the same name twice is an error."""
+
+
+@dataclass(frozen=True)
+class ExperimentTracker(Contract):
+    """An MLflow tracking server."""
+
+    url: pulumi.Output[str]
+    """In-cluster URL, the value of MLFLOW_TRACKING_URI."""
+
+
+@dataclass(frozen=True)
+class ModelRegistry(Contract):
+    """An MLflow model registry whose artefacts can be read without it."""
+
+    url: pulumi.Output[str]
+    bucket: Bucket
+    """Holds the artefacts; serving reads them from here."""
+
+    artefact_root: str
+    """`s3://bucket/prefix` that `mlflow-artifacts:/` stands for."""
+
+
+@dataclass(frozen=True)
+class ModelServing(Contract):
+    """KServe with a runtime that serves any MLflow model."""
+
+    namespace: str
+    """Where InferenceServices are put."""
+
+    service_account: str
+    """ServiceAccount of predictors; it carries the credentials of the artefact store."""
+
+    runtime: str
+    """Name of the ClusterServingRuntime for model format `mlflow`."""
+
+    ready: pulumi.Resource
+    """Depend on it: admission webhooks answer and the runtime exists."""
+
+
+@dataclass(frozen=True)
+class PipelineRunner(Contract):
+    """Runs a compiled kfp pipeline."""
+
+    namespace: str
+    service_account: str
+    template: str
+    """Name of the ConfigMap in `namespace` whose key `job.yaml` is the Job to create for a run."""
+
+
+@dataclass(frozen=True)
+class MetricsStore(Contract):
+    """Prometheus with the operator's custom resources (ServiceMonitor, PodMonitor, PrometheusRule)."""
+
+    url: pulumi.Output[str]
+    """In-cluster URL of the Prometheus API."""
+
+    selector: Mapping[str, str]
+    """Labels a monitor or rule must carry to be picked up."""
+
+    namespace: str
+    """Where scrapes come from, for network policies."""
+
+    ready: pulumi.Resource
+    """Depend on it: the custom resource definitions exist."""
+
+
+@dataclass(frozen=True)
+class AlertRouter(Contract):
+    """Alertmanager."""
+
+    url: pulumi.Output[str]
