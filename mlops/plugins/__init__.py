@@ -1,0 +1,1 @@
+"""Stand-ins for the two official plugins that no package registry serves; they run from an environment of their own."""

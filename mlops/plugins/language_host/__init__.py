@@ -1,0 +1,1 @@
+"""Run Python programs for the Pulumi engine: what `pulumi-language-python` does, where that binary cannot be had."""
