@@ -1,0 +1,1 @@
+"""A Kubernetes cluster that somebody else runs."""

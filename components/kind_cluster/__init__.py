@@ -1,0 +1,1 @@
+"""A Kubernetes cluster of the stack's own, in containers: created by `up`, removed by `destroy`."""

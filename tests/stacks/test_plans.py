@@ -1,0 +1,32 @@
+"""The golden plan of every order form: a reviewer sees what a change does to the platform without a cluster."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components._core import images, paths, plan
+
+FORMS = sorted((paths.CHECKOUT / "stacks").glob("Pulumi.*.yaml"))
+DATA = paths.CHECKOUT / "tests" / "data" / "plans"
+
+
+def stable(resources: list[dict[str, Any]]) -> str:
+    """Write a plan so that it changes only when the platform does: the content key of our images is left out."""
+    text = json.dumps(resources, indent=1, sort_keys=True)
+    return re.sub(rf"({re.escape(images.LOCAL)}/[a-z-]+):[0-9a-f]+", r"\1:<key>", text) + "\n"
+
+
+@pytest.mark.parametrize("source", ["registry-only", "upstream"])
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name.split(".")[1])
+def test_plan_is_the_golden_one(form: Path, source: str, *, update_test_data: bool) -> None:
+    found = stable(plan.resources(form, source=source))
+    golden = DATA / f"{form.name.split('.')[1]}.{source}.json"
+    if update_test_data:
+        golden.write_text(found)
+    assert golden.exists(), "no golden plan yet: run pytest with --update-test-data and read the diff"
+    assert found == golden.read_text(), "the plan changed: run pytest with --update-test-data and read the diff"
