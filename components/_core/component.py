@@ -75,7 +75,7 @@ class Component(pulumi.ComponentResource, abc.ABC, Generic[ConfigT]):
             opts=pulumi.ResourceOptions(transformations=[self._bring_images]),
         )
         self.promises = self.deploy()
-        self.register_outputs(self.outputs)
+        self.register_outputs(dict(self.outputs))
 
     @classmethod
     def folder(cls) -> str:
@@ -159,13 +159,10 @@ class Component(pulumi.ComponentResource, abc.ABC, Generic[ConfigT]):
 
     def _bring_images(self, args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
         """Make a resource wait for the images it names: the list of images is whatever the program says."""
-        load = self.needs.get(KubernetesCluster) and self.cluster.load_image
-        if not load or not args.type_.startswith("kubernetes:"):
+        if KubernetesCluster not in self.requires or not args.type_.startswith("kubernetes:"):
             return None
-        loaded = [load(reference) for reference in sorted(images.find_references(args.props))]
-        if not loaded:
-            return None
-        waits = pulumi.ResourceOptions(depends_on=loaded)
+        loaded = [self.cluster.load_image(reference) for reference in sorted(images.find_references(args.props))]
+        waits = pulumi.ResourceOptions(depends_on=[image for image in loaded if image])
         return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, waits))
 
 

@@ -40,15 +40,15 @@ class KubernetesCluster(Contract):
     """Name people know it by, for example `mlops-local`."""
 
     kubeconfig: pulumi.Output[str]
-    """Access with the rights of an administrator. Secret."""
+    """Access with the rights of an administrator: the text of a kubeconfig (secret), or the path of one."""
 
     provider: kubernetes.Provider
 
     storage_class: str | None
     """StorageClass of volumes; None asks for the cluster's default."""
 
-    load_image: Callable[[str], pulumi.Resource] | None = None
-    """Bring one image reference into the nodes; None where the nodes pull for themselves."""
+    load_image: Callable[[str], pulumi.Resource | None] = lambda _reference: None
+    """Bring one image reference into the nodes and return what to wait for; None where the nodes pull it themselves."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import secrets
 from typing import Any
 
@@ -15,7 +15,7 @@ from pulumi import dynamic
 
 __all__ = ["Password", "ServerCertificate"]
 
-VALIDITY = datetime.timedelta(days=3650)
+VALIDITY = dt.timedelta(days=3650)
 """Lifetime of certificates. They never leave the cluster; renew with `pulumi up --replace`."""
 
 
@@ -73,7 +73,7 @@ class ServerCertificate(dynamic.Resource, module="platform", name="ServerCertifi
 
 def make_certificate(names: list[str]) -> dict[str, str]:
     """Return the PEM texts `authority`, `certificate` and `key` for the given DNS names."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     authority_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"Authority of {names[0]}"[:64])])
 
@@ -84,7 +84,7 @@ def make_certificate(names: list[str]) -> dict[str, str]:
             .issuer_name(issuer)
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(minutes=5))
+            .not_valid_before(now - dt.timedelta(minutes=5))
             .not_valid_after(now + VALIDITY)
         )
 
