@@ -101,18 +101,19 @@ class Component(pulumi.ComponentResource, abc.ABC, Generic[ConfigT]):
         """Return the cluster the component is put into."""
         return self.needs[KubernetesCluster]
 
-    def options(
-        self, *, depends_on: Iterable[pulumi.Resource] = (), **others: Any
-    ) -> pulumi.ResourceOptions:
+    def options(self, *, depends_on: Iterable[pulumi.Resource] = (), **others: Any) -> pulumi.ResourceOptions:
         """Return the options of a child resource in the cluster."""
         return pulumi.ResourceOptions(
             parent=self, provider=self.cluster.provider, depends_on=list(depends_on), **others
         )
 
-    def create_namespace(self, name: str | None = None, **extra_labels: str) -> str:
+    def create_namespace(
+        self, name: str | None = None, *, depends_on: Iterable[pulumi.Resource] = (), **extra_labels: str
+    ) -> str:
         """Create a namespace that enforces Pod Security `restricted` and lets in only the platform; return its name.
 
         Inside, every pod may be reached from its own namespace; `allow_ingress` opens single ports to others.
+        `depends_on` names what must outlive the namespace: the controllers of objects that people put into it.
         """
         name = name or self.name
         namespace = kubernetes.core.v1.Namespace(
@@ -125,7 +126,7 @@ class Component(pulumi.ComponentResource, abc.ABC, Generic[ConfigT]):
                     **extra_labels,
                 },
             },
-            opts=self.options(),
+            opts=self.options(depends_on=depends_on),
         )
         kubernetes.networking.v1.NetworkPolicy(
             f"{name}-same-namespace",

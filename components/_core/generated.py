@@ -103,7 +103,5 @@ def make_certificate(names: list[str]) -> dict[str, str]:
     return {
         "authority": authority.public_bytes(pem).decode(),
         "certificate": certificate.public_bytes(pem).decode(),
-        "key": key.private_bytes(
-            pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ).decode(),
+        "key": key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()).decode(),
     }

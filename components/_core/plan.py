@@ -73,7 +73,7 @@ class _Recorder(MockMonitor):
         self.seen: dict[str, dict[str, Any]] = {}
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 (the protocol's name)
-        answer = super().RegisterResource(request)
+        answer = super().RegisterResource(request)  # type: ignore[no-untyped-call]
         if answer.urn in self.seen:
             msg = f"two resources are called {_short(answer.urn)}"
             raise AssertionError(msg)
@@ -119,8 +119,7 @@ def _main(stack: str) -> None:
     name = file.name.removeprefix("Pulumi.").removesuffix(".yaml")
     form = ruamel.yaml.YAML(typ="safe").load(file) or {}
     config = {
-        key: value if isinstance(value, str) else json.dumps(value)
-        for key, value in (form.get("config") or {}).items()
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in (form.get("config") or {}).items()
     }
     recorder = _Recorder()
     pulumi.runtime.set_mocks(recorder.mocks, project=paths.APPLICATION, stack=name, monitor=recorder)

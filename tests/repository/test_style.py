@@ -54,6 +54,9 @@ def test_layers_hold() -> None:
     """The drawing in docs/architecture.md, as import-linter contracts."""
     done = subprocess.run(
         [str(Path(sys.executable).with_name("lint-imports"))],
-        cwd=paths.CHECKOUT, capture_output=True, text=True, check=False,
+        cwd=paths.CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
