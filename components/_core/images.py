@@ -1,0 +1,168 @@
+"""Which container images there are, what each is made of, and what a resource asks for. Builds nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from components._core import paths, sources
+from components._core.sources import Source
+
+__all__ = ["LOCAL", "Image", "Upstream", "catalogue", "find_references", "image", "is_local", "key", "names", "reference"]
+
+LOCAL = "localhost/oss-mlops-platform"
+"""Where the images we build live: a name that no registry answers to, so that nothing is ever pulled by mistake."""
+
+_FORMAT = "1"
+"""Part of every key: raise it when the way images are put together changes."""
+
+_ROOT = paths.CHECKOUT / "images"
+_TOOLCHAIN = paths.CHECKOUT / "toolchain"
+
+
+class Upstream(BaseModel):
+    """Files of an upstream Go module, at the version and hash that a module of `toolchain/` locks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    module: str
+    """Path of the Go module."""
+    folder: str
+    """Folder inside it."""
+
+
+class Image(BaseModel):
+    """One container image: `images/<name>/image.yaml`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    summary: str
+    """What runs in it, in one line."""
+    upstream: str | None = None
+    """The project's own image, used where registries are reachable. None: nobody publishes one, so it is built."""
+    base: str | None = None
+    """The image that the recipe starts from. None: it starts from nothing."""
+    debootstrap: str | None = None
+    """The Debian suite this image is: it has no recipe."""
+    binaries: dict[str, list[str]] = Field(default_factory=dict)
+    """Programs that the recipe finds in `bin/`, by the module of `toolchain/` that builds them."""
+    sources: dict[str, Upstream] = Field(default_factory=dict)
+    """Folders that the recipe finds in `upstream/<key>/`; the key is the module of `toolchain/` that locks them."""
+    seconds: float = 5
+    """How long a build takes on two cores, to tell people what to expect."""
+
+
+@cache
+def catalogue() -> Mapping[str, Image]:
+    """Return every image by name."""
+    return {file.parent.name: _load(file) for file in sorted(_ROOT.glob("*/image.yaml"))}
+
+
+def names() -> list[str]:
+    """Return the names of all images."""
+    return sorted(file.parent.name for file in _ROOT.glob("*/image.yaml"))
+
+
+@cache
+def image(name: str) -> Image:
+    """Return one image. Raises KeyError, naming what exists."""
+    file = _ROOT / name / "image.yaml"
+    if not file.is_file():
+        msg = f"there is no image {name!r}; images are {', '.join(names())}"
+        raise KeyError(msg)
+    return _load(file)
+
+
+def reference(name: str, source: Source | None = None) -> str:
+    """Return what a pod asks for: the upstream image, or the local one by content where it has to be built.
+
+    `source` defaults to the one in use.
+    """
+    source = source or sources.chosen() or Source.UPSTREAM
+    found = image(name)
+    if source is Source.UPSTREAM and found.upstream:
+        return found.upstream
+    return f"{LOCAL}/{name}:{key(name, source)}"
+
+
+def is_local(text: str) -> bool:
+    """Tell whether a reference is one of ours, to be built and loaded and never pulled."""
+    return text.startswith(f"{LOCAL}/")
+
+
+def key(name: str, source: Source | None = None) -> str:
+    """Return 12 hex digits that change when anything the image is made of changes."""
+    return _key(name, source or sources.chosen() or Source.UPSTREAM)
+
+
+@cache
+def _key(name: str, source: Source) -> str:
+    found = image(name)
+    digest = hashlib.sha256(_FORMAT.encode())
+    recipe = found.model_dump_json(exclude={"summary", "upstream", "seconds"})
+    digest.update(recipe.encode())
+    for file in _files(_ROOT / name):
+        digest.update(f"{file.relative_to(_ROOT)}\0{file.stat().st_mode & 0o111}\0".encode())
+        digest.update(hashlib.sha256(file.read_bytes()).digest())
+    for module in sorted({*found.binaries, *found.sources}):
+        for file in _files(_TOOLCHAIN / module):
+            digest.update(f"{file.relative_to(_TOOLCHAIN)}\0".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    if found.base:
+        digest.update(reference(found.base, source).encode())
+    return digest.hexdigest()[:12]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return what counts: not prose, not what Python leaves behind, and image.yaml by its fields."""
+    return sorted(
+        file
+        for file in folder.rglob("*")
+        if file.is_file()
+        and file.name not in {"README.md", "image.yaml"}
+        and "__pycache__" not in file.parts
+        and file.suffix != ".pyc"
+    )
+
+
+def _load(file: Path) -> Image:
+    return Image.model_validate(yaml.load(file.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+
+
+_IMAGE_KEY = re.compile(r"(?:^|[a-z])[iI]mage$|^image$")
+_REFERENCE = re.compile(
+    r"(?<![\w./@:-])"
+    r"(?P<registry>localhost|[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+)(?::\d+)?"
+    r"/[a-z0-9][a-z0-9._/-]*"
+    r"(?::[\w][\w.-]{0,127}(?:@sha256:[0-9a-f]{64})?|@sha256:[0-9a-f]{64})"
+    r"(?![\w/])"
+)
+
+
+def find_references(resource: object) -> set[str]:
+    """Return every image that a resource names, anywhere inside it.
+
+    Found are the values of `image` keys (containers, init containers, custom resources), and full references
+    (`registry/name:tag`) inside any other text: arguments, JSON or YAML in ConfigMaps, annotations.
+    """
+    return set(_walk(resource, field=""))
+
+
+def _walk(value: object, field: str) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from _walk(inner, str(name))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _walk(inner, field)
+    elif isinstance(value, str):
+        if _IMAGE_KEY.search(field) and value and not re.search(r"[\s{}$]", value):
+            yield value
+        elif "/" in value:
+            yield from (match.group(0) for match in _REFERENCE.finditer(value))
