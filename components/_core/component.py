@@ -69,6 +69,7 @@ class Component(pulumi.ComponentResource, abc.ABC, Generic[ConfigT]):
         self.config = config
         self.needs = needs
         self.component = type(self).__name__.removesuffix("Component")
+        self._namespaces: list[pulumi.Resource] = []
         super().__init__(
             f"{paths.APPLICATION}:components:{self.component}",
             self.folder().replace("_", "-"),
@@ -102,9 +103,9 @@ class Component(pulumi.ComponentResource, abc.ABC, Generic[ConfigT]):
         return self.needs[KubernetesCluster]
 
     def options(self, *, depends_on: Iterable[pulumi.Resource] = (), **others: Any) -> pulumi.ResourceOptions:
-        """Return the options of a child resource in the cluster."""
+        """Return the options of a child resource in the cluster; it waits for the namespaces created so far."""
         return pulumi.ResourceOptions(
-            parent=self, provider=self.cluster.provider, depends_on=list(depends_on), **others
+            parent=self, provider=self.cluster.provider, depends_on=[*self._namespaces, *depends_on], **others
         )
 
     def create_namespace(
@@ -128,11 +129,12 @@ class Component(pulumi.ComponentResource, abc.ABC, Generic[ConfigT]):
             },
             opts=self.options(depends_on=depends_on),
         )
+        self._namespaces.append(namespace)
         kubernetes.networking.v1.NetworkPolicy(
             f"{name}-same-namespace",
             metadata={"name": "same-namespace", "namespace": name, "labels": labels(self.name)},
             spec={"pod_selector": {}, "policy_types": ["Ingress"], "ingress": [{"from_": [{"pod_selector": {}}]}]},
-            opts=self.options(depends_on=[namespace]),
+            opts=self.options(),
         )
         return name
 
