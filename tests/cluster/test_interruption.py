@@ -1,0 +1,53 @@
+"""`kill -9` of the engine at random moments of `up`: the next `up` finishes, nothing is orphaned."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+
+from components._core import paths
+from tests.support.platform import MLOPS, Platform
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3000)]
+
+KILLS = int(os.environ.get("MLOPS_TEST_KILLS", "3"))
+"""How often; ten is what a release is tested with."""
+
+STACK = "ci"
+
+
+def engines() -> list[psutil.Process]:
+    """Return the running engines of this user."""
+    return [process for process in psutil.process_iter(["name"]) if process.info["name"] == "pulumi"]
+
+
+def test_killed_up_is_finished_by_the_next(platform: Platform) -> None:
+    seed = int(os.environ.get("MLOPS_TEST_SEED", str(time.time_ns() % 100000)))
+    chance = random.Random(seed)  # noqa: S311 (moments, not secrets)
+    for kill in range(KILLS):
+        platform.pulumi("destroy", "--yes", "--skip-preview")
+        platform.forget()
+        with subprocess.Popen(
+            [MLOPS, "up", "--stack", STACK, "--no-loop"],
+            cwd=paths.CHECKOUT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as up:
+            while not engines():
+                assert up.poll() is None, "up ended before its engine started"
+                time.sleep(0.1)
+            moment = chance.uniform(1, 75)
+            time.sleep(moment)
+            for engine in engines():
+                engine.send_signal(signal.SIGKILL)
+            up.wait(timeout=120)
+        done = platform.mlops("up", "--stack", STACK, "--no-loop", check=False, timeout=900)
+        assert done.returncode == 0, f"seed {seed}, kill {kill} after {moment:.1f} s\n{done.stdout}\n{done.stderr}"
+    platform.pulumi("preview", "--expect-no-changes")

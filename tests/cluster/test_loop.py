@@ -1,0 +1,101 @@
+"""The loop closes on real data, and says where and why when one of its subjects is taken away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from tests.support.platform import Platform, wait_for
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def evidence(platform: Platform) -> dict[str, Any]:
+    return platform.loop()
+
+
+def test_facts_are_asserted_and_none_is_constant(platform: Platform, evidence: dict[str, Any]) -> None:
+    assert evidence["exitCode"] == 0
+    assert len(evidence["facts"]) >= 10
+    again = platform.loop()
+    assert again["exitCode"] == 0
+    first, second = ({fact["name"]: fact["found"] for fact in run["facts"]} for run in (evidence, again))
+    assert first["run id"] != second["run id"]
+    assert int(second["version"]) == int(first["version"]) + 1
+
+
+def test_model_is_ready_and_says_what_it_is(platform: Platform, evidence: dict[str, Any]) -> None:
+    (service,) = platform.kubectl_json("get", "inferenceservices", "-A")["items"]
+    ready = {condition["type"]: condition["status"] for condition in service["status"]["conditions"]}
+    assert ready["Ready"] == "True"
+    assert service["spec"]["predictor"]["model"]["storageUri"].startswith("s3://")
+    assert evidence
+
+
+@contextmanager
+def scaled_to_zero(platform: Platform, namespace: str, workload: str) -> Iterator[None]:
+    platform.kubectl("scale", workload, "-n", namespace, "--replicas=0")
+    platform.kubectl("wait", "--for=delete", "pod", "-n", namespace, "-l", "app.kubernetes.io/name=mlflow", "--timeout=90s")
+    try:
+        yield
+    finally:
+        platform.kubectl("scale", workload, "-n", namespace, "--replicas=1")
+        platform.kubectl("rollout", "status", workload, "-n", namespace, "--timeout=120s")
+
+
+def test_without_the_registry_the_loop_names_it(platform: Platform, evidence: dict[str, Any]) -> None:
+    assert evidence
+    with scaled_to_zero(platform, "mlflow", "deployment/mlflow"):
+        failed = platform.loop(check=False)
+    assert failed["exitCode"] == 1
+    assert "mlflow" in failed["failure"]["object"]
+    assert failed["failure"]["reason"]
+
+
+def test_a_model_below_the_gate_is_not_registered(platform: Platform, evidence: dict[str, Any]) -> None:
+    failed = platform.loop("--gate", "0.999", check=False)
+    assert failed["exitCode"] == 1
+    assert failed["failure"]["stage"] == "evaluate"
+    assert "0.999" in failed["failure"]["reason"]
+    verified = platform.loop("--verify-only")
+    found = {fact["name"]: fact["found"] for fact in verified["facts"]}
+    assert evidence
+    assert found["version"]
+
+
+def test_another_version_behind_the_name_is_noticed(platform: Platform, evidence: dict[str, Any]) -> None:
+    assert evidence
+    (service,) = platform.kubectl_json("get", "inferenceservices", "-A")["items"]
+    name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+    uri = service["spec"]["predictor"]["model"]["storageUri"]
+    other = uri.replace("/artifacts", "/elsewhere")
+    patch = f'{{"spec":{{"predictor":{{"model":{{"storageUri":"{other}"}}}}}}}}'
+    platform.kubectl("patch", "inferenceservice", name, "-n", namespace, "--type=merge", "-p", patch)
+    try:
+        failed = platform.loop("--verify-only", check=False)
+    finally:
+        back = patch.replace(other, uri)
+        platform.kubectl("patch", "inferenceservice", name, "-n", namespace, "--type=merge", "-p", back)
+    assert failed["exitCode"] == 1
+    assert failed["failure"]["stage"] == "deploy"
+    assert name in failed["failure"]["object"]
+
+
+def test_predictions_nobody_scrapes_are_noticed(platform: Platform, evidence: dict[str, Any]) -> None:
+    assert evidence
+    monitors = platform.kubectl_json("get", "podmonitors", "-A")["items"]
+    (monitor,) = [found for found in monitors if "inferenceservice" in str(found["spec"])]
+    name, namespace = monitor["metadata"]["name"], monitor["metadata"]["namespace"]
+    selector = '{"spec":{"selector":{"matchLabels":{"nobody":"has-this"}}}}'
+    platform.kubectl("patch", "podmonitor", name, "-n", namespace, "--type=merge", "-p", selector)
+    try:
+        failed = platform.loop(check=False)
+    finally:
+        platform.pulumi("up", "--yes", "--skip-preview")
+    assert failed["exitCode"] == 1
+    assert failed["failure"]["stage"] == "monitoring"
+    wait_for(lambda: platform.loop("--verify-only", check=False)["exitCode"] == 0, seconds=120, what="scraping again")

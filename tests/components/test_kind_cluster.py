@@ -1,0 +1,50 @@
+"""The stack's own cluster, as the program plans it. What kind does with it is shown in the folder beside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components._core import images, plan
+
+FORM = """\
+config:
+  oss-mlops-platform:components:
+    kindCluster: {}
+    postgres: {}
+"""
+
+
+@pytest.fixture
+def form(tmp_path: Path) -> Path:
+    file = tmp_path / "Pulumi.trial.yaml"
+    file.write_text(FORM)
+    return file
+
+
+def of_type(resources: list[dict[str, Any]], word: str) -> list[dict[str, Any]]:
+    return [found for found in resources if word in found["type"]]
+
+
+def test_cluster_is_called_after_the_stack(form: Path) -> None:
+    (cluster,) = of_type(plan.resources(form, source="registry-only"), ":KindCluster")
+    assert cluster["name"] == "mlops-trial"
+
+
+def test_workload_waits_for_its_image(form: Path) -> None:
+    resources = plan.resources(form, source="registry-only")
+    (image,) = of_type(resources, "NodeImage")
+    assert image["inputs"]["reference"].startswith(f"{images.LOCAL}/postgres:")
+    (workload,) = of_type(resources, "apps/v1:StatefulSet")
+    assert any("NodeImage::postgres" in waited for waited in workload["dependsOn"])
+
+
+def test_node_pulls_what_registries_have(form: Path) -> None:
+    assert not of_type(plan.resources(form, source="upstream"), "NodeImage")
+
+
+def test_provider_forgets_objects_of_a_cluster_that_is_gone(form: Path) -> None:
+    (provider,) = of_type(plan.resources(form, source="registry-only"), "pulumi:providers:kubernetes")
+    assert provider["inputs"]["deleteUnreachable"] in (True, "true")
