@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from components._core.errors import (
     CyclicNeedsError,
     DoubledProviderError,
     MissingProviderError,
+    PlatformError,
     UnknownComponentError,
 )
 
-__all__ = ["FOLDER", "component_class", "folders", "keys", "order"]
+__all__ = ["FOLDER", "Catalogue", "Components", "component_class", "conflicts", "folders", "keys", "order"]
 
 FOLDER = Path(__file__).resolve().parents[1]
 """The folder `components/`."""
@@ -43,6 +44,23 @@ def component_class(folder: str) -> type[Component[Any]]:
     return found
 
 
+Catalogue = Mapping[str, type[Component[Any]]]
+"""Component classes by their key in the order form."""
+
+
+class Components(Catalogue):
+    """The project's own catalogue; a class is imported when it is asked for."""
+
+    def __getitem__(self, key: str) -> type[Component[Any]]:
+        return component_class(keys()[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(keys())
+
+    def __len__(self) -> int:
+        return len(keys())
+
+
 def order(asked: Sequence[str]) -> list[str]:
     """Put the asked components (order-form keys) in an order that satisfies their needs.
 
@@ -56,31 +74,42 @@ def order(asked: Sequence[str]) -> list[str]:
     return order_classes({key: component_class(known[key]) for key in asked})
 
 
-def order_classes(asked: Mapping[str, type[Component[Any]]]) -> list[str]:
+def order_classes(asked: Catalogue) -> list[str]:
     """Order as `order` does, for classes already at hand."""
-    provider = _providers(asked)
-    graph: dict[str, list[str]] = {}
-    for key, cls in asked.items():
-        for contract in cls.requires:
-            if contract not in provider:
-                raise MissingProviderError(key, contract.__name__, _candidates(contract))
-        wanted = (*cls.requires, *cls.uses)
-        graph[key] = [provider[contract] for contract in wanted if contract in provider]
-    try:
-        return list(TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        raise CyclicNeedsError(list(reversed(error.args[1][1:]))) from error
+    for problem in conflicts(asked):
+        raise problem
+    return list(TopologicalSorter(_graph(asked)).static_order())
 
 
-def _providers(asked: Mapping[str, type[Component[Any]]]) -> dict[type[Contract], str]:
-    provider: dict[type[Contract], str] = {}
+def conflicts(asked: Catalogue, known: Catalogue | None = None) -> list[PlatformError]:
+    """Return everything that keeps the asked components from being put in order; `known` could be added to them."""
+    found: list[PlatformError] = []
+    first: dict[type[Contract], str] = {}
     for key, cls in asked.items():
         for contract in cls.provides:
-            if contract in provider:
-                raise DoubledProviderError(contract.__name__, provider[contract], key)
-            provider[contract] = key
-    return provider
+            if contract in first:
+                found.append(DoubledProviderError(contract.__name__, first[contract], key))
+            first.setdefault(contract, key)
+    found += [
+        MissingProviderError(key, contract.__name__, _candidates(contract, Components() if known is None else known))
+        for key, cls in asked.items()
+        for contract in cls.requires
+        if contract not in first
+    ]
+    try:
+        TopologicalSorter(_graph(asked)).prepare()
+    except CycleError as error:
+        found.append(CyclicNeedsError(list(reversed(error.args[1][1:]))))
+    return found
 
 
-def _candidates(contract: type[Contract]) -> list[str]:
-    return [key for key, folder in keys().items() if contract in component_class(folder).provides]
+def _graph(asked: Catalogue) -> dict[str, list[str]]:
+    provider = {contract: key for key, cls in asked.items() for contract in cls.provides}
+    return {
+        key: [provider[contract] for contract in (*cls.requires, *cls.uses) if contract in provider]
+        for key, cls in asked.items()
+    }
+
+
+def _candidates(contract: type[Contract], known: Catalogue) -> list[str]:
+    return [key for key, cls in known.items() if contract in cls.provides]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
 
 import pulumi
 import pydantic
 
-from components._core import catalogue, paths
+from components._core import catalogue, findings, paths
+from components._core.component import Component
 from components._core.config import ComponentConfig, Settings
-from components._core.errors import OrderFormError, PlatformError
+from components._core.errors import PlatformError, UnknownComponentError
 
 __all__ = ["OrderForm", "config_keys", "load", "parse"]
 
@@ -28,34 +28,37 @@ def config_keys() -> list[str]:
     return [f"{paths.APPLICATION}:{field.alias or name}" for name, field in OrderForm.model_fields.items()]
 
 
-def parse(values: Mapping[str, Any]) -> dict[str, ComponentConfig]:
+def parse(values: Mapping[str, Any], known: catalogue.Catalogue | None = None) -> dict[str, ComponentConfig]:
     """Return the config of every asked component, in deployment order.
 
-    `values` are the order form's fields without the project's prefix. Raises PlatformError, or ExceptionGroup of
+    `values` are the order form's fields without the project's prefix; `known` stands in for the components of
+    the catalogue. Raises PlatformError, or ExceptionGroup of
     PlatformError when more than one thing is wrong.
     """
-    problems: list[PlatformError] = []
     try:
         form = OrderForm.model_validate(dict(values))
     except pydantic.ValidationError as error:
-        raise ExceptionGroup("order form", list(_explain((), error, OrderForm))) from error
+        raise ExceptionGroup("order form", findings.explain((), error, OrderForm, values)) from error
+    problems: list[PlatformError] = []
     configs: dict[str, ComponentConfig] = {}
-    known = catalogue.keys()
+    classes: dict[str, type[Component[Any]]] = {}
+    known = catalogue.Components() if known is None else known
     for key, entry in form.components.items():
         if key not in known:
+            problems.append(UnknownComponentError(key, known, findings.closest(key, known)))
             continue
-        model = catalogue.component_class(known[key]).config_class
+        classes[key] = known[key]
+        model = classes[key].config_class
+        given = {} if entry is None else entry
         try:
-            configs[key] = model.model_validate({} if entry is None else entry)
+            configs[key] = model.model_validate(given)
         except pydantic.ValidationError as error:
-            problems.extend(_explain(("components", key), error, model))
-    try:
-        order = catalogue.order(list(form.components))
-    except PlatformError as error:
-        problems.append(error)
+            problems.extend(findings.explain(("components", key), error, model, given))
+    if len(classes) == len(form.components):  # else every need of the misspelled one would be reported as well
+        problems.extend(catalogue.conflicts(classes, known))
     if problems:
         raise ExceptionGroup("order form", problems)
-    return {key: configs[key] for key in order}
+    return {key: configs[key] for key in catalogue.order_classes(classes)}
 
 
 def load() -> dict[str, ComponentConfig]:
@@ -68,43 +71,3 @@ def load() -> dict[str, ComponentConfig]:
             if (value := config.get_object(key := field.alias or name)) is not None
         }
     )
-
-
-def _explain(prefix: tuple[str, ...], error: pydantic.ValidationError, model: type[Settings]) -> list[PlatformError]:
-    """Turn pydantic's findings into ours, each with the path of its key."""
-    return [_one(prefix, finding, model) for finding in error.errors(include_url=False)]
-
-
-def _one(prefix: tuple[str, ...], finding: Any, model: type[Settings]) -> PlatformError:
-    keys = (*prefix, *finding["loc"])
-    what = finding["input"]
-    found = "nothing" if finding["type"] == "missing" else f"{what!r} ({type(what).__name__})"
-    wanted = finding["msg"].removeprefix("Value error, ")
-    fix = f"correct {'.'.join(map(str, keys))}"
-    if finding["type"] == "extra_forbidden":
-        names = _aliases(model, finding["loc"][:-1])
-        found, wanted = f"unknown key {finding['loc'][-1]!r}", f"one of {', '.join(names)}" if names else "no key"
-        fix = _closest(str(finding["loc"][-1]), names)
-    elif finding["type"] == "missing":
-        fix = f"add {'.'.join(map(str, keys))}"
-    return OrderFormError(keys, found=found, wanted=wanted[:1].lower() + wanted[1:], fix=fix)
-
-
-def _closest(word: str, names: list[str]) -> str:
-    close = difflib.get_close_matches(word, names, n=1)
-    return f"write {close[0]}" if close else "remove the key"
-
-
-def _aliases(model: type[Settings], loc: tuple[str | int, ...]) -> list[str]:
-    """Return the keys a (nested) model knows."""
-    current: Any = model
-    for part in loc:
-        for name, field in current.model_fields.items():
-            if part in (field.alias, name):
-                current = field.annotation
-                break
-        else:
-            return []
-        if not (isinstance(current, type) and issubclass(current, pydantic.BaseModel)):
-            return []
-    return [field.alias or name for name, field in current.model_fields.items()]
