@@ -54,6 +54,9 @@ class Components(Catalogue):
     def __getitem__(self, key: str) -> type[Component[Any]]:
         return component_class(keys()[key])
 
+    def __contains__(self, key: object) -> bool:
+        return key in keys()
+
     def __iter__(self) -> Iterator[str]:
         return iter(keys())
 

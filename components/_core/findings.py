@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,10 +22,10 @@ Keys = tuple[str | int, ...]
 _LONGEST = 60
 """Characters of a value that are shown; the rest helps nobody."""
 
+_DNS_NAME = typing.get_args(DnsName)[1].pattern
+
 _PATTERNS = {
-    typing.get_args(DnsName)[1].pattern: (
-        "a name Kubernetes accepts: lower-case letters, digits and `-`, none at either end"
-    ),
+    _DNS_NAME: ("a name Kubernetes accepts: lower-case letters, digits and `-`, none at either end"),
     typing.get_args(Quantity)[1].pattern: "a Kubernetes quantity such as `250m` or `1Gi`",
 }
 
@@ -93,7 +94,6 @@ def describe(value: Any) -> str:
 
 def _one(path: Keys, keys: Keys, finding: Mapping[str, Any], model: type[Settings]) -> PlatformError:
     kind: str = finding["type"]
-    name = ".".join(map(str, path))
     if kind == "extra_forbidden":
         names = [field.alias or key for key, field in _fields(model, keys[:-1]).items()]
         close = closest(str(keys[-1]), names)
@@ -104,16 +104,23 @@ def _one(path: Keys, keys: Keys, finding: Mapping[str, Any], model: type[Setting
             fix=f"write {close}" if close else "remove the key",
         )
     if kind == "missing":
-        return OrderFormError(path, found="nothing", wanted=f"the key {keys[-1]}", fix=f"add {name}")
+        under = f" under {path[-2]}" if len(path) > 1 else ""
+        return OrderFormError(path, found="nothing", wanted=f"the key {keys[-1]}", fix=f"add `{keys[-1]}: …`{under}")
     wanted = _wanted(kind, finding)
-    fix = f"give {keys[-1] if keys else name} {wanted}"
-    if kind in {"literal_error", "enum"} and (close := closest(str(finding["input"]), _quoted(finding))):
+    fix = f"give {'.'.join(map(str, path[-2:])) if keys and isinstance(keys[-1], int) else path[-1]} {wanted}"
+    if wanted == _PATTERNS[_DNS_NAME] and (slug := _slug(str(finding["input"]))):
+        fix = f"write {slug}"
+    elif kind in {"literal_error", "enum"} and (close := closest(str(finding["input"]), _quoted(finding))):
         fix = f"write {close}"
     elif kind == "string_type" and isinstance(finding["input"], int | float) and not isinstance(finding["input"], bool):
         fix = f'write "{finding["input"]}" with quotes'
     elif (example := _example(model, keys)) is not None:
         fix = f"write for example `{keys[-1]}: {example}`, the default"
     return OrderFormError(path, found=describe(finding["input"]), wanted=wanted, fix=fix)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _wanted(kind: str, finding: Mapping[str, Any]) -> str:

@@ -1,0 +1,55 @@
+"""Options and skips that hold for all tests; plain `pytest` needs no cluster and no network."""
+
+from __future__ import annotations
+
+import pytest
+
+from components._core import paths
+
+SKIPPED_WITHOUT = {
+    "cluster": "needs a real cluster: run with --with-cluster",
+    "engine": "needs the pulumi binary: run `mlops toolchain install`",
+    "apiserver": "needs etcd and kube-apiserver: run `mlops toolchain install`",
+}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--with-cluster",
+        action="store_true",
+        help="run the tests of a real, ephemeral cluster as well; then nothing is skipped for want of a tool",
+    )
+    parser.addoption("--update-test-data", action="store_true", help="rewrite the expected output in tests/data")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--with-cluster"):
+        return
+    lacking = {"cluster"}
+    marked = {mark.name for item in items for mark in item.iter_markers()}
+    if "engine" in marked and not _installed("pulumi"):
+        lacking.add("engine")
+    if "apiserver" in marked and not _installed("etcd", "kube-apiserver"):
+        lacking.add("apiserver")
+    for item in items:
+        for name in sorted(lacking & {mark.name for mark in item.iter_markers()}):
+            item.add_marker(pytest.mark.skip(reason=SKIPPED_WITHOUT[name]))
+
+
+@pytest.fixture
+def update_test_data(request: pytest.FixtureRequest) -> bool:
+    """Whether expected output is to be rewritten instead of compared."""
+    return bool(request.config.getoption("--update-test-data"))
+
+
+@pytest.fixture
+def own_state(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a test write state without touching that of the user; the cache stays shared."""
+    monkeypatch.setenv("MLOPS_STATE", str(tmp_path))
+    assert str(paths.state()) == str(tmp_path)
+
+
+def _installed(*names: str) -> bool:
+    from mlops import toolchain
+
+    return set(names) <= {tool.name for tool in toolchain.tools() if tool.installed}
