@@ -1,0 +1,1 @@
+"""Stand-in for `pulumi-resource-kubernetes` 4.34: the same type tokens, ids, inputs, outputs and state."""

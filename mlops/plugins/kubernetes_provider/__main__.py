@@ -1,0 +1,59 @@
+"""Start the plugin: `python -m mlops.plugins.kubernetes_provider <engine address>`; its first output is its port."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from concurrent import futures
+
+from mlops.plugins.kubernetes_provider import lean
+
+__all__ = ["main"]
+
+_THREADS = 256
+"""Calls served at once: most of them wait for objects, so many cost little."""
+_LARGE = 400 * 1024 * 1024
+_PARENT_CHECK = 1.0
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until the engine ends us or is gone itself."""
+    lean.install()
+    import grpc
+    from pulumi.runtime.proto import provider_pb2_grpc
+
+    from mlops.plugins.kubernetes_provider.engine import Engine
+    from mlops.plugins.kubernetes_provider.journal import default_folder
+    from mlops.plugins.kubernetes_provider.server import Servicer
+
+    addresses = [argument for argument in arguments if not argument.startswith("-")]
+    if not addresses:
+        sys.stderr.write("usage: pulumi-resource-kubernetes <engine address>\n")
+        return 2
+    servicer = Servicer(Engine(addresses[0]), default_folder(), Engine)
+    options = [("grpc.max_receive_message_length", _LARGE), ("grpc.max_send_message_length", _LARGE)]
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=_THREADS), options=options)
+    provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+
+    parent = os.getppid()
+    while not ended.wait(_PARENT_CHECK):
+        if os.getppid() != parent:  # the engine was killed: keep the journal, it is what the next run continues from
+            os._exit(1)
+    servicer.close()
+    server.stop(0)
+    sys.stdout.flush()
+    os._exit(0)  # threads may sit in requests that nobody waits for any more
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

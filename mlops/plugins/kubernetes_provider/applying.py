@@ -1,0 +1,395 @@
+"""Create, update and delete objects, and wait until that has taken effect."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlops.plugins.kubernetes_provider.client import APPLY, JSON_PATCH, MERGE_PATCH, Resource
+from mlops.plugins.kubernetes_provider.context import Context, PartialFailure
+from mlops.plugins.kubernetes_provider.diff import parse_path
+from mlops.plugins.kubernetes_provider.engine import Status
+from mlops.plugins.kubernetes_provider.errors import ApiError, NoSuchKind, NotReady, ProviderError, Unreachable
+from mlops.plugins.kubernetes_provider.fields import handed_over, needs_hand_over, owned_by, relinquished
+from mlops.plugins.kubernetes_provider.inputs import is_crd, normalize
+from mlops.plugins.kubernetes_provider.kinds import BUILT_IN_GROUPS
+from mlops.plugins.kubernetes_provider.names import CREATOR, field_manager
+from mlops.plugins.kubernetes_provider.objects import (
+    ANNOTATIONS,
+    dig,
+    identity,
+    is_true,
+    kind_of,
+    name_of,
+    namespace_of,
+)
+from mlops.plugins.kubernetes_provider.state import INITIAL_API_VERSION, checkpoint, parse, prune
+from mlops.plugins.kubernetes_provider.wire import has_unknown, plain
+
+__all__ = ["create", "dry_run", "preview_create", "preview_update", "update"]
+
+_CONFLICT_HELP = (
+    "Server-Side Apply field conflict detected. See https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/"
+    "managing-resources-with-server-side-apply/#handle-field-conflicts-on-existing-resources for troubleshooting help."
+)
+_TRIES = 5
+
+
+def _query(obj: dict[str, Any], manager: str, *, dry: bool = False, force: bool | None = None) -> dict[str, str]:
+    """Return the query of a write; misspelt fields of built-in kinds are refused, as the official Check does."""
+    query = {"fieldManager": manager}
+    query["fieldValidation"] = "Strict" if kind_of(obj).group in BUILT_IN_GROUPS else "Warn"
+    if force is not None:
+        query["force"] = str(force).lower()
+    if dry:
+        query["dryRun"] = "All"
+    return query
+
+
+def _force(context: Context, obj: dict[str, Any]) -> bool:
+    return context.settings.patch_force or is_true(obj, ANNOTATIONS.PATCH_FORCE)
+
+
+# --- create -----------------------------------------------------------------------------------------------------
+
+
+def preview_create(context: Context, urn: str, properties: dict[str, Any]) -> dict[str, Any]:
+    """Return what a creation would give, or the inputs where that cannot be told yet."""
+    if has_unknown(properties) or not context.settings.server_side_apply:
+        return properties
+    inputs = normalize(plain(properties))
+    resource = context.served(kind_of(inputs))
+    if resource is None:
+        return properties
+    obj = context.placed(resource, inputs)
+    try:
+        live: dict[str, Any] = context.client.request(
+            "POST", resource.path(namespace_of(obj)), query=_query(obj, CREATOR, dry=True), body=obj, tries=1
+        )
+    except ApiError as error:
+        if error.invalid or (error.status == 400 and "dry run" not in error.message):  # noqa: PLR2004
+            message = f'resource "{urn}" was not successfully created by the Kubernetes API server: {error}'
+            raise ProviderError(message) from error
+        return properties
+    except Unreachable:
+        return properties
+    live.pop("status", None)
+    return _outputs(inputs, live, properties, obj["apiVersion"], field_manager({}, inputs))
+
+
+def create(context: Context, urn: str, properties: dict[str, Any], seconds: float) -> tuple[str, dict[str, Any]]:
+    """Create an object, wait until it is ready, return its id and outputs."""
+    context.client.check()
+    inputs, status = normalize(plain(properties)), context.status(urn)
+    manager = field_manager({}, inputs, server_side_apply=context.settings.server_side_apply)
+    try:
+        resource = context.awaited(kind_of(inputs), status)
+    except NoSuchKind as error:
+        message = (
+            f'creation of resource "{urn}" with kind {inputs["apiVersion"]}/{inputs["kind"]} failed because the '
+            "Kubernetes API server reported that the apiVersion for this resource does not exist. Verify that any "
+            f"required CRDs have been created: {error}"
+        )
+        raise ProviderError(message) from error
+    obj = context.placed(resource, inputs)
+    live = _created(context, urn, resource, obj, manager, status)
+    status.clear()
+    version = str(inputs["apiVersion"])
+    try:
+        live = _settled(context, resource, live, inputs, seconds, status)
+    except NotReady as error:
+        what = (
+            f'resource "{urn}" was successfully created, but the Kubernetes API server reported that it failed to '
+            "fully initialize or become live"
+        )
+        outputs = _outputs(inputs, error.live, properties, version, manager)
+        context.journal.done(urn)
+        raise PartialFailure(identity(live), outputs, properties, [f"{what}: {error}", *error.reasons]) from error
+    context.journal.done(urn)
+    return identity(live), _outputs(inputs, live, properties, version, manager)
+
+
+def _created(
+    context: Context, urn: str, resource: Resource, obj: dict[str, Any], manager: str, status: Status
+) -> dict[str, Any]:
+    """Send the object; continue a creation that was interrupted, adopt nothing else."""
+    if context.settings.upsert and context.settings.server_side_apply:
+        return _applied(context, resource, obj, manager, force=_force(context, obj))
+    if context.journal.name(urn) != name_of(obj):
+        context.journal.begin(urn, obj)
+    for attempt in range(_TRIES + 1):
+        try:
+            live: dict[str, Any] = context.client.request(
+                "POST", resource.path(namespace_of(obj)), query=_query(obj, CREATOR), body=obj
+            )
+        except ApiError as error:
+            if error.already_exists:
+                return _continued(context, urn, resource, obj, manager, error)
+            if not error.not_found or attempt == _TRIES:
+                context.journal.failed(urn)
+                raise _not_created(urn, error) from error
+            status.say(f"Retry #{attempt}; creation failed: {error}")
+        else:
+            return live
+        context.pause(attempt, name_of(obj))
+    raise AssertionError
+
+
+def _continued(
+    context: Context, urn: str, resource: Resource, obj: dict[str, Any], manager: str, error: ApiError
+) -> dict[str, Any]:
+    live = context.client.find(resource, namespace_of(obj), name_of(obj))
+    creators = [entry.get("manager") for entry in dig(live, "metadata", "managedFields", default=[])]
+    if live is None or CREATOR not in creators or not context.journal.began(urn, live):
+        raise _not_created(urn, error, " (to manage an object that exists, import it with `pulumi import`)") from error
+    context.log.info(urn, f'continuing with {obj["kind"]} "{identity(live)}", which an interrupted update created')
+    if is_crd(obj):
+        return _replaced(context, resource, live, obj)
+    if not context.settings.server_side_apply:
+        return live
+    live = _taken_over(context, resource, live, manager)
+    return _applied(context, resource, obj, manager, force=True)
+
+
+def _not_created(urn: str, error: Exception, hint: str = "") -> ProviderError:
+    return ProviderError(f'resource "{urn}" was not successfully created by the Kubernetes API server: {error}{hint}')
+
+
+def _settled(
+    context: Context,
+    resource: Resource,
+    live: dict[str, Any],
+    inputs: dict[str, Any],
+    seconds: float,
+    status: Status,
+) -> dict[str, Any]:
+    """Wait until the object is ready, then return it as it is now."""
+    settled = context.waiter(status).until_ready(resource, live, inputs, seconds)
+    status.clear()
+    if settled is live:
+        return live
+    try:
+        return context.client.get(resource, namespace_of(live), name_of(live))
+    except (ApiError, Unreachable):
+        return settled
+
+
+def _outputs(
+    inputs: dict[str, Any], live: dict[str, Any], properties: dict[str, Any], version: str, manager: str
+) -> dict[str, Any]:
+    return checkpoint(inputs, live, properties, initial_api_version=version, manager=manager)
+
+
+# --- update -----------------------------------------------------------------------------------------------------
+
+
+def _managers(context: Context, olds: dict[str, Any], inputs: dict[str, Any]) -> tuple[str, str]:
+    """Return the field manager of the state and the one to use now."""
+    old_inputs, _ = parse(olds)
+    mode = context.settings.server_side_apply
+    now = field_manager(olds, inputs, server_side_apply=mode)
+    return field_manager(
+        {**olds, "__fieldManager": olds.get("__fieldManager", now)}, old_inputs, server_side_apply=mode
+    ), now
+
+
+def dry_run(context: Context, urn: str, olds: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
+    """Return what the API server would make of an update, without making it."""
+    del urn
+    _, old_live = parse(olds)
+    resource = context.client.resource(kind_of(inputs))
+    obj = context.placed(resource, inputs)
+    if is_crd(obj):
+        live = context.client.get(resource, "", name_of(old_live))
+        return _replaced(context, resource, live, obj, dry=True)
+    _, manager = _managers(context, olds, inputs)
+    return _applied(context, resource, obj, manager, force=True, dry=True)
+
+
+def preview_update(context: Context, urn: str, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
+    """Return the outputs an update would give, or its inputs where that cannot be told yet."""
+    inputs = normalize(plain(news))
+    if has_unknown(news) or not context.settings.server_side_apply or context.served(kind_of(inputs)) is None:
+        return news
+    try:
+        live = dry_run(context, urn, olds, inputs)
+    except ApiError as error:
+        if error.forbidden or error.not_found or not (error.invalid or error.status == 400):  # noqa: PLR2004
+            return news
+        message = f'update of resource "{urn}" failed: {error}'
+        raise ProviderError(message) from error
+    except Unreachable:
+        return news
+    _, manager = _managers(context, olds, inputs)
+    return _outputs(inputs, live, news, str(olds.get(INITIAL_API_VERSION, inputs["apiVersion"])), manager)
+
+
+def update(
+    context: Context,
+    urn: str,
+    olds: dict[str, Any],
+    news: dict[str, Any],
+    seconds: float,
+    ignored: list[str] | None = None,
+) -> dict[str, Any]:
+    """Bring a live object to its new inputs, wait until it is ready, return its outputs."""
+    context.client.check()
+    inputs, status = normalize(plain(news)), context.status(urn)
+    before, manager = _managers(context, olds, inputs)
+    try:
+        resource = context.client.resource(kind_of(inputs))
+        live = _written(context, resource, olds, inputs, manager, ignored or [])
+        if before != manager and context.settings.server_side_apply:
+            _applied(context, resource, relinquished(live), before, force=True)
+    except NoSuchKind as error:
+        message = (
+            f'update of resource "{urn}" failed because the Kubernetes API server reported that the apiVersion for '
+            f"this resource does not exist. Verify that any required CRDs have been created: {error}"
+        )
+        raise ProviderError(message) from error
+    except ApiError as error:
+        hint = " (run `pulumi refresh`: it was deleted behind Pulumi's back)" if error.not_found else ""
+        message = f'update of resource "{urn}" failed: {error}{hint}'
+        raise ProviderError(message) from error
+    version = str(olds.get(INITIAL_API_VERSION, inputs["apiVersion"]))
+    try:
+        live = _settled(context, resource, live, inputs, seconds, status)
+    except NotReady as error:
+        what = f'the Kubernetes API server reported that "{identity(live)}" failed to fully initialize or become live'
+        outputs = _outputs(inputs, error.live, news, version, manager)
+        raise PartialFailure(identity(live), outputs, news, [f"{what}: {error}", *error.reasons]) from error
+    return _outputs(inputs, live, news, version, manager)
+
+
+def _written(
+    context: Context,
+    resource: Resource,
+    olds: dict[str, Any],
+    inputs: dict[str, Any],
+    manager: str,
+    ignored: list[str],
+) -> dict[str, Any]:
+    old_inputs, old_live = parse(olds)
+    live = context.client.get(resource, namespace_of(old_live), name_of(old_live))
+    obj = context.placed(resource, inputs)
+    obj["metadata"]["name"] = name_of(live)
+    if is_crd(obj):
+        return _replaced(context, resource, live, obj)
+    if not context.settings.server_side_apply:
+        return _merged(context, resource, live, normalize(prune(old_live, normalize(old_inputs))), obj)
+    live = _taken_over(context, resource, live, manager)
+    obj = _respecting(obj, live, manager, ignored)
+    try:
+        return _applied(context, resource, obj, manager, force=_force(context, obj))
+    except ApiError as error:
+        if not error.conflict:
+            raise
+        message = f'{_CONFLICT_HELP}\nThe resource managed by field manager "{manager}" had an apply conflict: {error}'
+        raise ProviderError(message) from error
+
+
+def _applied(
+    context: Context, resource: Resource, obj: dict[str, Any], manager: str, *, force: bool, dry: bool = False
+) -> dict[str, Any]:
+    applied: dict[str, Any] = context.client.request(
+        "PATCH",
+        resource.path(namespace_of(obj), name_of(obj)),
+        query=_query(obj, manager, dry=dry, force=force),
+        body=obj,
+        content_type=APPLY,
+        tries=1 if dry else 6,
+    )
+    return applied
+
+
+def _replaced(
+    context: Context, resource: Resource, live: dict[str, Any], obj: dict[str, Any], *, dry: bool = False
+) -> dict[str, Any]:
+    """Put a CRD in place of the old one: its kinds and objects stay."""
+    for attempt in range(_TRIES + 1):
+        body = {**obj, "metadata": {**obj["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}}
+        try:
+            replaced: dict[str, Any] = context.client.request(
+                "PUT", resource.path("", name_of(live)), query=_query(obj, CREATOR, dry=dry), body=body
+            )
+        except ApiError as error:
+            if not error.conflict or attempt == _TRIES:
+                raise
+            live = context.client.get(resource, "", name_of(live))
+        else:
+            return replaced
+    raise AssertionError
+
+
+def _taken_over(context: Context, resource: Resource, live: dict[str, Any], manager: str) -> dict[str, Any]:
+    """Hand the fields of client-side managers to ours, so that an apply can also remove them."""
+    for attempt in range(_TRIES + 1):
+        if not needs_hand_over(live, manager):
+            return live
+        patch = [
+            {"op": "replace", "path": "/metadata/managedFields", "value": handed_over(live, manager)},
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+        ]
+        place = resource.path(namespace_of(live), name_of(live))
+        try:
+            return dict(context.client.request("PATCH", place, body=patch, content_type=JSON_PATCH))
+        except ApiError as error:
+            if not error.conflict or attempt == _TRIES:
+                raise
+        live = context.client.get(resource, namespace_of(live), name_of(live))
+    return live
+
+
+def _respecting(obj: dict[str, Any], live: dict[str, Any], manager: str, ignored: list[str]) -> dict[str, Any]:
+    """Leave to others what `ignoreChanges` names and they own; keep what is live where we own it."""
+    for text in ignored:
+        path = parse_path(text)
+        if not path or not all(isinstance(step, str) and step != "*" for step in path):
+            continue
+        keys = tuple(str(step) for step in path)
+        mine, theirs = owned_by(live, keys, manager)
+        value = None if theirs and not mine else dig(live, *keys)
+        if value is not None or (theirs and not mine):
+            obj = _with(obj, keys, value)
+    return obj
+
+
+def _with(obj: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
+    """Return a copy with another value at a path; None removes it."""
+    key, *rest = path
+    if rest:
+        child = obj.get(key)
+        if not isinstance(child, dict):
+            if value is None:
+                return obj
+            child = {}
+        return {**obj, key: _with(child, tuple(rest), value)}
+    if value is None:
+        return {name: item for name, item in obj.items() if name != key}
+    return {**obj, key: value}
+
+
+def _merged(
+    context: Context, resource: Resource, live: dict[str, Any], old: dict[str, Any], obj: dict[str, Any]
+) -> dict[str, Any]:
+    """Update without server-side apply: a merge patch from what we set before to what we want."""
+    merged: dict[str, Any] = context.client.request(
+        "PATCH",
+        resource.path(namespace_of(live), name_of(live)),
+        query=_query(obj, CREATOR),
+        body=_merge_patch(old, obj),
+        content_type=MERGE_PATCH,
+    )
+    return merged
+
+
+def _merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    patch: dict[str, Any] = dict.fromkeys(key for key in old if key not in new)
+    for key, value in new.items():
+        before = old.get(key)
+        if isinstance(value, dict) and isinstance(before, dict):
+            inner = _merge_patch(before, value)
+            if inner:
+                patch[key] = inner
+        elif value != before:
+            patch[key] = value
+    return patch

@@ -1,0 +1,57 @@
+"""The state of a resource: the live object, and beside it the inputs it was made from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mlops.plugins.kubernetes_provider.inputs import dashed, is_crd, underscored
+from mlops.plugins.kubernetes_provider.wire import mark_secrets, plain
+
+__all__ = ["FIELD_MANAGER", "INITIAL_API_VERSION", "INPUTS", "checkpoint", "parse", "prune"]
+
+INPUTS, INITIAL_API_VERSION, FIELD_MANAGER = "__inputs", "__initialApiVersion", "__fieldManager"
+
+
+def checkpoint(
+    inputs: dict[str, Any],
+    live: dict[str, Any],
+    secrets_from: dict[str, Any],
+    *,
+    initial_api_version: str,
+    manager: str,
+) -> dict[str, Any]:
+    """Return the outputs of a resource; what is secret in `secrets_from` is secret in object and inputs."""
+    if is_crd(live):
+        live, inputs = underscored(live), underscored(inputs)
+        secrets_from = underscored(secrets_from)
+    return {
+        **mark_secrets(live, secrets_from),
+        INPUTS: mark_secrets(inputs, secrets_from),
+        INITIAL_API_VERSION: initial_api_version,
+        FIELD_MANAGER: manager,
+    }
+
+
+def parse(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Split outputs into the inputs and the live object they hold, without marks of secrecy."""
+    bare = plain(state)
+    inputs = bare.pop(INPUTS, {})
+    bare.pop(INITIAL_API_VERSION, None)
+    bare.pop(FIELD_MANAGER, None)
+    if is_crd(bare):
+        return dashed(inputs), dashed(bare)
+    return inputs, bare
+
+
+def prune(live: Any, shape: Any) -> Any:
+    """Return the part of a live value that a program's inputs speak of.
+
+    Lists are matched by position; an element the inputs do not have is dropped.
+    """
+    if isinstance(live, dict) and isinstance(shape, dict):
+        return {key: prune(value, shape[key]) for key, value in live.items() if key in shape}
+    if isinstance(live, list) and isinstance(shape, list):
+        if live and shape and type(live[0]) is not type(shape[0]):
+            return live
+        return [prune(value, wanted) for value, wanted in zip(live, shape, strict=False)]
+    return live
