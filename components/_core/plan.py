@@ -88,8 +88,11 @@ class _Recorder(MockMonitor):
         return answer
 
 
-def _made_by_provider(args: MockResourceArgs) -> dict[str, str]:
+def _made_by_provider(args: MockResourceArgs) -> dict[str, Any]:
     """Give outputs that a real provider would make a text that shows where they end up."""
+    if args.typ.startswith("kubernetes:"):
+        metadata = args.inputs.get("metadata") or {}
+        return {"metadata": {"name": args.name, **metadata}} if isinstance(metadata, dict) else {}
     if not args.typ.startswith("pulumi-python:dynamic"):
         return {}
     return {key: f"[{args.name}.{key}]" for key, value in args.inputs.items() if value is None}

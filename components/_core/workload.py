@@ -8,7 +8,7 @@ from typing import Any
 from components._core.component import labels
 from components._core.config import Resources
 
-__all__ = ["USER", "container", "deployment_spec", "http_probe", "pod_spec", "pod_template", "tcp_probe"]
+__all__ = ["USER", "container", "deployment_spec", "http_probe", "pod_spec", "pod_template", "tcp_probe", "volume_claim"]
 
 USER = 65532
 """User and group every container of ours runs as; the images have an entry for it."""
@@ -116,6 +116,15 @@ def http_probe(path: str, port: int | str, **timing: int) -> Any:
 def tcp_probe(port: int | str, **timing: int) -> Any:
     """Return a probe that opens a connection: it costs no process in the container, as an exec probe does."""
     return {"tcp_socket": {"port": port}, **timing}
+
+
+def volume_claim(size: str, storage_class: str | None) -> Any:
+    """Return the spec of a volume for one pod; without a class it is the cluster's default."""
+    return {
+        "access_modes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": size}},
+        **({"storage_class_name": storage_class} if storage_class else {}),
+    }
 
 
 def _variable(name: str, value: Any) -> Any:

@@ -1,0 +1,216 @@
+"""Measure what the README claims, as ratios taken in one run on one machine.
+
+    python benchmarks/measure.py [--stack ci] [--idle-minutes 3] [--json FILE]
+
+Makes the stack's cluster anew (its tools and images must be cached: run `mlops up` once before), and removes it. Takes
+about fifteen minutes. P1, P2, P4 and P10 are explained in benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from components._core import images, paths, plan
+from mlops import engine, toolchain
+
+MLOPS = str(Path(sys.executable).with_name("mlops"))
+EMPTY = "bench-empty"
+"""Name of the kind cluster that stands for the floor: a node and nothing in it."""
+
+
+def timed(command: list[str], **options: Any) -> tuple[float, subprocess.CompletedProcess[str]]:
+    """Run a command with the toolchain's environment; return its wall time in seconds and its output."""
+    env = {**os.environ, **toolchain.environment(), **options.pop("env", {})}
+    started = time.monotonic()
+    done = subprocess.run(command, capture_output=True, text=True, env=env, check=False, **options)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+    return time.monotonic() - started, done
+
+
+def kubectl(kubeconfig: Path, *args: str) -> str:
+    """Return what kubectl prints."""
+    return timed(["kubectl", "--kubeconfig", str(kubeconfig), *args])[1].stdout
+
+
+def write_kubeconfig(folder: Path, stack: str) -> Path:
+    """Return a private file with the stack's kubeconfig."""
+    file = folder / f"{stack}.kubeconfig"
+    file.touch(mode=0o600)
+    file.write_text(engine.kubeconfig(stack))
+    return file
+
+
+def slowest_readiness(kubeconfig: Path) -> float:
+    """Return the longest time from a pod's creation to its readiness, in seconds."""
+
+    def moment(text: str) -> dt.datetime:
+        return dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+    longest = 0.0
+    for pod in json.loads(kubectl(kubeconfig, "get", "pods", "-A", "-o", "json"))["items"]:
+        for condition in pod["status"].get("conditions", []):
+            if condition["type"] == "Ready" and condition["status"] == "True":
+                waited = moment(condition["lastTransitionTime"]) - moment(pod["metadata"]["creationTimestamp"])
+                longest = max(longest, waited.total_seconds())
+    return longest
+
+
+def usage(container: str, *, seconds: float) -> tuple[float, float]:
+    """Return the working set in MiB and the mean use of cores of a node's container over the given time."""
+    pid = timed([toolchain.engine().name, "inspect", "-f", "{{.State.Pid}}", container])[1].stdout.strip()
+    memory, cpu = _cgroup(pid, "memory"), _cgroup(pid, "cpuacct")
+    started, before = time.monotonic(), _cpu_seconds(cpu)
+    time.sleep(seconds)
+    cores = (_cpu_seconds(cpu) - before) / (time.monotonic() - started)
+    return _working_set(memory) / 2**20, cores
+
+
+def _cgroup(pid: str, controller: str) -> Path:
+    """Return the folder of a process's cgroup, version 1 or 2, above what systemd made inside the container."""
+    lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
+    for _, controllers, path in lines:
+        if controller in controllers.split(","):
+            return Path(f"/sys/fs/cgroup/{controller}{path.removesuffix('/init.scope')}")
+    return Path(f"/sys/fs/cgroup{lines[0][2].removesuffix('/init.scope')}")
+
+
+def _cpu_seconds(cgroup: Path) -> float:
+    if (file := cgroup / "cpuacct.usage").exists():
+        return int(file.read_text()) / 1e9
+    return int((cgroup / "cpu.stat").read_text().split()[1]) / 1e6
+
+
+def _working_set(cgroup: Path) -> int:
+    stat = dict(line.split() for line in (cgroup / "memory.stat").read_text().splitlines())
+    if (file := cgroup / "memory.usage_in_bytes").exists():
+        return int(file.read_text()) - int(stat["total_inactive_file"])
+    return int((cgroup / "memory.current").read_text()) - int(stat["inactive_file"])
+
+
+def measure_empty(idle: float) -> dict[str, Any]:
+    """Make and remove a kind cluster with nothing in it; load the platform's images into it meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        kubeconfig = Path(folder, "kubeconfig")
+        config = Path(folder, "kind.yaml")
+        from components.kind_cluster import kind
+
+        config.write_text(kind.cluster_config(images.reference("node")))
+        command = ["kind", "create", "cluster", "--name", EMPTY, "--image", images.reference("node")]
+        create, _ = timed([*command, "--config", str(config), "--kubeconfig", str(kubeconfig), "--wait", "120s"])
+        try:
+            time.sleep(60)
+            memory, cores = usage(f"{EMPTY}-control-plane", seconds=idle)
+            load, _ = timed([MLOPS, "images", "load", "--cluster", EMPTY, *local_images()])
+        finally:
+            timed(["kind", "delete", "cluster", "--name", EMPTY, "--kubeconfig", str(kubeconfig)])
+    return {"createSeconds": create, "loadSeconds": load, "memoryMiB": memory, "cores": cores}
+
+
+def local_images() -> list[str]:
+    """Return the images the platform brings into its node."""
+    return sorted(
+        resource["inputs"]["reference"] for resource in plan.resources("ci") if resource["type"].endswith(":NodeImage")
+    )
+
+
+def measure_up(stack: str, folder: Path) -> dict[str, Any]:
+    """Time a warm `mlops up`, then a second one that has nothing to do."""
+    timed([MLOPS, "down", "--stack", stack])
+    platform, _ = timed([MLOPS, "up", "--stack", stack, "--no-loop"])
+    again, _ = timed([MLOPS, "up", "--stack", stack, "--no-loop"])
+    kubeconfig = write_kubeconfig(folder, stack)
+    return {"seconds": platform, "againSeconds": again, "slowestReadiness": slowest_readiness(kubeconfig)}
+
+
+def measure_no_op(stack: str, folder: Path, *, rounds: int = 3) -> dict[str, Any]:
+    """Time a `pulumi up` without changes against one of a program that registers nothing."""
+    empty = folder / "empty"
+    empty.mkdir()
+    virtualenv = paths.CHECKOUT / ".venv"
+    (empty / "Pulumi.yaml").write_text(
+        f"name: empty\nruntime: {{name: python, options: {{virtualenv: {virtualenv}}}}}\noptions: {{refresh: always}}\n"
+    )
+    (empty / "__main__.py").write_text("import pulumi\nimport pulumi_kubernetes\n")
+    backend = {"PULUMI_BACKEND_URL": f"file://{folder}", "PULUMI_CONFIG_PASSPHRASE": "x"}
+    timed(["pulumi", "stack", "init", "empty"], cwd=empty, env=backend)
+    up = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack"]
+    timed([*up, "empty"], cwd=empty, env=backend)
+    nothing = statistics.median(timed([*up, "empty"], cwd=empty, env=backend)[0] for _ in range(rounds))
+    ours = statistics.median(timed([*up, stack], cwd=paths.CHECKOUT)[0] for _ in range(rounds))
+    exported = json.loads(timed(["pulumi", "stack", "export", "--stack", stack], cwd=paths.CHECKOUT)[1].stdout)
+    count = len(exported["deployment"]["resources"])
+    return {
+        "emptySeconds": nothing,
+        "seconds": ours,
+        "resources": count,
+        "secondsPerResource": (ours - nothing) / count,
+    }
+
+
+def measure_loop(stack: str) -> dict[str, Any]:
+    """Time the loop against the sum of what its user's code takes."""
+    wall, done = timed([MLOPS, "loop", "--stack", stack, "--json"])
+    evidence = json.loads(done.stdout)
+    return {"seconds": wall, "userCodeSeconds": evidence["userCodeSeconds"], "facts": len(evidence["facts"])}
+
+
+def measure_idle(stack: str, folder: Path, idle: float) -> dict[str, Any]:
+    """Read what the node and each namespace use with one served model and nobody asking."""
+    kubeconfig = write_kubeconfig(folder, stack)
+    nodes = json.loads(kubectl(kubeconfig, "get", "nodes", "-o", "json"))["items"]
+    node = nodes[0]["metadata"]["name"]
+    memory, cores = usage(node, seconds=idle)
+    summary = json.loads(kubectl(kubeconfig, "get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary"))
+    namespaces: dict[str, dict[str, float]] = {}
+    for pod in summary["pods"]:
+        used = namespaces.setdefault(pod["podRef"]["namespace"], {"memoryMiB": 0.0, "millicores": 0.0})
+        used["memoryMiB"] += pod.get("memory", {}).get("workingSetBytes", 0) / 2**20
+        used["millicores"] += pod.get("cpu", {}).get("usageNanoCores", 0) / 1e6
+    return {"memoryMiB": memory, "cores": cores, "namespaces": namespaces}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stack", default="ci")
+    parser.add_argument("--idle-minutes", type=float, default=3)
+    parser.add_argument("--json", type=Path, help="also write the raw figures to this file")
+    options = parser.parse_args()
+    idle = options.idle_minutes * 60
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        found: dict[str, Any] = {"empty": measure_empty(idle), "up": measure_up(options.stack, folder)}
+        found["noOp"] = measure_no_op(options.stack, folder)
+        found["loop"] = measure_loop(options.stack)
+        found["idle"] = measure_idle(options.stack, folder, idle)
+    timed([MLOPS, "down", "--stack", options.stack])
+    floor = found["empty"]["createSeconds"] + found["empty"]["loadSeconds"] + found["up"]["slowestReadiness"]
+    found["ratios"] = {
+        "P1 warm up / (kind create + image load + slowest readiness)": found["up"]["seconds"] / floor,
+        "P2 no-op up, seconds per resource over an empty program": found["noOp"]["secondsPerResource"],
+        "P4 loop / user code": found["loop"]["seconds"] / found["loop"]["userCodeSeconds"],
+        "P10 idle memory over an empty node, MiB": found["idle"]["memoryMiB"] - found["empty"]["memoryMiB"],
+        "P10 idle cores over an empty node": found["idle"]["cores"] - found["empty"]["cores"],
+    }
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    for part in ("empty", "up", "noOp", "loop"):
+        print(part, {key: round(value, 2) for key, value in found[part].items()})
+    for namespace, used in sorted(found["idle"]["namespaces"].items()):
+        print(f"  {namespace:<22} {used['memoryMiB']:7.0f} MiB {used['millicores']:6.1f} m")
+    for name, value in found["ratios"].items():
+        print(f"{name}: {value:.3f}")
+
+
+if __name__ == "__main__":
+    main()
