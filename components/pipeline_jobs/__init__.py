@@ -1,0 +1,1 @@
+"""Pipelines without a pipeline server: one Kubernetes Job runs one compiled kfp pipeline."""
