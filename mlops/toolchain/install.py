@@ -115,7 +115,8 @@ class Installer:
             needed /= 4  # an interrupted or earlier build has left most of it
         free = shutil.disk_usage(cache).free / 1e6
         if free < needed + _SPARE_MEGABYTES:
+            msg = f"{cache} has {free / 1000:.1f} GB free; the tools need {(needed + _SPARE_MEGABYTES) / 1000:.1f} GB"
             raise OperationError(
-                f"{cache} has {free / 1000:.1f} GB free; the tools need {(needed + _SPARE_MEGABYTES) / 1000:.1f} GB",
+                msg,
                 fix="free some space, or set MLOPS_CACHE to a folder on another disk",
             )

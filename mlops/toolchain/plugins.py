@@ -20,12 +20,14 @@ from mlops.toolchain.model import ROOT, modules
 from mlops.toolchain.store import folder_of, read_manifest
 
 __all__ = [
+    "KUBERNETES",
     "KUBERNETES_VERSION",
     "MARKER",
     "Plugin",
     "engine_folder",
     "ensure_engine",
     "ensure_kubernetes",
+    "is_installed",
     "plugins",
 ]
 
@@ -161,8 +163,9 @@ def ensure_kubernetes(source: Source, environment: dict[str, str]) -> Path:
         env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
+        msg = f"the Kubernetes provider {KUBERNETES_VERSION} could not be installed: {done.stderr.strip()}"
         raise OperationError(
-            f"the Kubernetes provider {KUBERNETES_VERSION} could not be installed: {done.stderr.strip()}",
+            msg,
             fix="check the network, or use --source registry-only",
         )
     return folder / KUBERNETES
@@ -172,7 +175,8 @@ def _launcher(file: Path, plugin: str, environment: PluginEnvironment) -> None:
     """Write the script that the engine starts; replaced in one step, because it may be running."""
     executor = ""
     if plugin == "language_host":
-        executor = f'MLOPS_LANGUAGE_EXECUTOR="$(dirname "$(readlink -f "$0")")/{LANGUAGE}-exec"\nexport MLOPS_LANGUAGE_EXECUTOR\n'
+        beside = f'"$(dirname "$(readlink -f "$0")")/{LANGUAGE}-exec"'
+        executor = f"MLOPS_LANGUAGE_EXECUTOR={beside}\nexport MLOPS_LANGUAGE_EXECUTOR\n"
     text = (
         "#!/bin/sh\n"
         f"# Stand-in for {file.name}, written by `mlops toolchain`; the official plugin replaces it.\n"
@@ -204,7 +208,8 @@ def _sdk_files() -> dict[str, Path]:
     sums = (ROOT / "pulumi" / "go.sum").read_text().splitlines()
     h1 = next((line.removeprefix(prefix) for line in sums if line.startswith(prefix)), None)
     if h1 is None:
-        raise OperationError(f"toolchain/pulumi/go.sum does not lock {_SDK} {version}")
+        msg = f"toolchain/pulumi/go.sum does not lock {_SDK} {version}"
+        raise OperationError(msg)
     unpacked = paths.cache("go", "mod", f"{_SDK}@{version}")
     try:
         module = GoModule(_SDK, version, h1)

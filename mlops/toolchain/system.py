@@ -87,14 +87,19 @@ def ensure(
         return
     names = ", ".join(each.name for each in found)
     if allowed is False or not (_is_debian() and (os.geteuid() == 0 or allowed)):
-        raise OperationError(f"packages of the system are missing: {names}", fix=command(found))
+        msg = f"packages of the system are missing: {names}"
+        raise OperationError(msg, fix=command(found))
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with console.step(f"system packages: {names}", expected=60):
-        for arguments in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *(p.name for p in found)]):
+        for arguments in (
+            ["update", "-qq"],
+            ["install", "-y", "-qq", "--no-install-recommends", *(p.name for p in found)],
+        ):
             code = (run or _run)([*sudo, "apt-get", *arguments], env)
             if code:
-                raise OperationError(f"`apt-get {' '.join(arguments)}` failed with {code}", fix=command(found))
+                msg = f"`apt-get {' '.join(arguments)}` failed with {code}"
+                raise OperationError(msg, fix=command(found))
     find_engine.cache_clear()
 
 

@@ -21,9 +21,8 @@ _TIMEOUT = httpx.Timeout(30, read=60)
 def download(module: Module, into: Path, client: httpx.Client | None = None) -> None:
     """Fetch the executables of a module. Raises OperationError when they cannot be had or are not what is published."""
     if module.upstream is None:
-        raise OperationError(
-            f"{module.name} is built from its Go module by either source", fix=f"mlops toolchain install {module.name}"
-        )
+        msg = f"{module.name} is built from its Go module by either source"
+        raise OperationError(msg, fix=f"mlops toolchain install {module.name}")
     url = _fill(module.upstream.url, module)
     archive = into / f".download-{url.rpartition('/')[2]}"
     with client or httpx.Client(follow_redirects=True, timeout=_TIMEOUT) as http:
@@ -34,14 +33,16 @@ def download(module: Module, into: Path, client: httpx.Client | None = None) -> 
                 for chunk in answer.iter_bytes():
                     sink.write(chunk)
         except httpx.HTTPError as error:
+            msg = f"{module.name} {module.version} cannot be fetched from {url}: {error}"
             raise OperationError(
-                f"{module.name} {module.version} cannot be fetched from {url}: {error}",
+                msg,
                 fix="check the network, or use --source registry-only",
             ) from error
     found = sha256(archive)
     if found != wanted:
+        msg = f"{url} is not what its project published: SHA-256 found {found}, wanted {wanted}"
         raise OperationError(
-            f"{url} is not what its project published: SHA-256 found {found}, wanted {wanted}",
+            msg,
             fix="run again; if it stays, somebody between you and the site changes downloads",
         )
     _unpack(archive, module.upstream, module, into)
@@ -61,7 +62,8 @@ def _published(text: str, url: str) -> str:
     for words in lines:
         if re.fullmatch(r"[0-9a-f]{64}", words[0]) and (words[1:] == [] or words[-1].lstrip("*./") == name):
             return words[0]
-    raise OperationError(f"no SHA-256 of {name} is published", fix="use --source registry-only")
+    msg = f"no SHA-256 of {name} is published"
+    raise OperationError(msg, fix="use --source registry-only")
 
 
 def _unpack(archive: Path, upstream: Upstream, module: Module, into: Path) -> None:

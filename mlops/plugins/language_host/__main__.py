@@ -32,7 +32,7 @@ def main(argv: list[str] | None = None) -> int:
     options.add_argument("-v", default="", help="accepted, without effect")
     given = options.parse_args(argv)
     if not Path(given.use_executor).is_file():
-        print(f"missing executor {given.use_executor or 'pulumi-language-python-exec'}", file=sys.stderr)  # noqa: T201
+        sys.stderr.write(f"missing executor {given.use_executor or 'pulumi-language-python-exec'}\n")
         return 1
 
     ended = threading.Event()
@@ -49,18 +49,18 @@ def main(argv: list[str] | None = None) -> int:
 def _serve(given: argparse.Namespace, ended: threading.Event) -> None:
     skip_sdk()
     # Imported late: everything that takes time happens after the signal handlers stand.
-    import grpc  # noqa: PLC0415
-    from pulumi.runtime.proto import language_pb2_grpc  # noqa: PLC0415
+    import grpc
+    from pulumi.runtime.proto import language_pb2_grpc
 
-    from mlops.plugins.language_host.server import LanguageHost  # noqa: PLC0415
+    from mlops.plugins.language_host.server import LanguageHost
 
     limits = [("grpc.max_receive_message_length", LONGEST_MESSAGE), ("grpc.max_send_message_length", LONGEST_MESSAGE)]
     server = grpc.server(futures.ThreadPoolExecutor(max_workers=16), options=[*limits, ("grpc.so_reuseport", 0)])
     host = LanguageHost(Path(given.use_executor), given.engine, given.tracing)
-    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)  # type: ignore[no-untyped-call]
+    language_pb2_grpc.add_LanguageRuntimeServicer_to_server(host, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    print(port, flush=True)  # noqa: T201 (the handshake: the engine reads the port from stdout)
+    print(port, flush=True)  # noqa: T201 (the engine reads the port from stdout)
     engine = os.getppid()
     while not ended.wait(timeout=1):
         # An engine that was killed cannot say goodbye; without it nobody would ever end this process.

@@ -163,7 +163,7 @@ class Pip(Environment):
         if venv is None or is_virtualenv(venv):
             return
         if venv.exists() and not venv.is_dir():
-            msg = f'the \'virtualenv\' option in Pulumi.yaml is set to "{venv}" but it is not a directory'
+            msg = f"the 'virtualenv' option in Pulumi.yaml is set to \"{venv}\" but it is not a directory"
             raise HostError(msg)
         if not venv.exists() or not any(venv.iterdir()):
             yield from self.install(folder)

@@ -1,10 +1,11 @@
 """The language host's side of the engine's protocol: one method per call, in the order of language.proto."""
 
+# ruff: noqa: N802 (the methods are named by the protocol)
+
 from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
 import random
 import shutil
 import sys
@@ -20,7 +21,7 @@ from google.protobuf import empty_pb2, json_format
 from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc, language_pb2, language_pb2_grpc, plugin_pb2
 
 from mlops.plugins.language_host import packages
-from mlops.plugins.language_host.environments import Command, Environment, Pip, resolve
+from mlops.plugins.language_host.environments import Command, Environment, resolve
 from mlops.plugins.language_host.errors import HostError
 from mlops.plugins.language_host.options import PythonOptions, parse
 from mlops.plugins.language_host.processes import Finished, Output, execute, stream, typecheck
@@ -175,23 +176,17 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
                 else:
                     yield language_pb2.RunPluginResponse(stdout=piece.data)
 
-    def GenerateProgram(
-        self, request: language_pb2.GenerateProgramRequest, context: grpc.ServicerContext
-    ) -> NoReturn:
+    def GenerateProgram(self, request: language_pb2.GenerateProgramRequest, context: grpc.ServicerContext) -> NoReturn:
         """Refuse: code is generated from provider schemas, which the stand-ins do not carry."""
         del request
         _refuse(context, "GenerateProgram")
 
-    def GenerateProject(
-        self, request: language_pb2.GenerateProjectRequest, context: grpc.ServicerContext
-    ) -> NoReturn:
+    def GenerateProject(self, request: language_pb2.GenerateProjectRequest, context: grpc.ServicerContext) -> NoReturn:
         """Refuse, for the same reason."""
         del request
         _refuse(context, "GenerateProject")
 
-    def GeneratePackage(
-        self, request: language_pb2.GeneratePackageRequest, context: grpc.ServicerContext
-    ) -> NoReturn:
+    def GeneratePackage(self, request: language_pb2.GeneratePackageRequest, context: grpc.ServicerContext) -> NoReturn:
         """Refuse, for the same reason."""
         del request
         _refuse(context, "GeneratePackage")
@@ -254,9 +249,7 @@ class _EngineLog:
             return
         severity = engine_pb2.ERROR if piece.is_error else engine_pb2.INFO
         text = piece.data.decode(errors="replace")
-        self._engine.Log(
-            engine_pb2.LogRequest(message=text, severity=severity, ephemeral=True, streamId=self._stream)
-        )
+        self._engine.Log(engine_pb2.LogRequest(message=text, severity=severity, ephemeral=True, streamId=self._stream))
 
 
 @contextmanager
@@ -324,7 +317,8 @@ def _dependency(plugin: packages.Plugin) -> plugin_pb2.PackageDependency:
 def _warn_of_old_python(version: tuple[int, int, int]) -> None:
     if version < OLDEST_PYTHON:
         found, wanted = (".".join(map(str, each)) for each in (version, OLDEST_PYTHON))
-        print(f"Pulumi does not support Python {found}. Please upgrade to at least {wanted}", file=sys.stderr)  # noqa: T201 (the engine shows stderr)
+        # The engine shows what a language host writes to stderr.
+        sys.stderr.write(f"Pulumi does not support Python {found}. Please upgrade to at least {wanted}\n")
 
 
 def _plugin_command(environment: Environment, options: PythonOptions, args: list[str]) -> Command:
