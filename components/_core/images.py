@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from components._core import paths, sources
 from components._core.sources import Source
 
-__all__ = ["LOCAL", "Image", "Upstream", "catalogue", "find_references", "image", "is_local", "key", "names", "reference"]
+__all__ = ["LOCAL", "Image", "Layer", "Upstream", "catalogue", "find_references", "image", "is_local", "key", "names", "reference"]
 
 LOCAL = "localhost/oss-mlops-platform"
 """Where the images we build live: a name that no registry answers to, so that nothing is ever pulled by mistake."""
@@ -37,8 +37,21 @@ class Upstream(BaseModel):
     """Folder inside it."""
 
 
+class Layer(BaseModel):
+    """A recipe that only adds files: put together without a container engine, in the time that copying takes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    files: dict[str, str]
+    """Where each file or folder goes, by its path in the image's folder or `bin/<program>`."""
+    entrypoint: list[str] | None = None
+    """What runs. None: what the base runs."""
+    user: str | None = None
+    """`uid:gid`. None: that of the base."""
+
+
 class Image(BaseModel):
-    """One container image: `images/<name>/image.yaml`."""
+    """One container image: `images/<name>/image.yaml`, and beside it a Containerfile unless it says otherwise."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,7 +62,9 @@ class Image(BaseModel):
     base: str | None = None
     """The image that the recipe starts from. None: it starts from nothing."""
     debootstrap: str | None = None
-    """The Debian suite this image is: it has no recipe."""
+    """The Debian suite that this image is: it has no Containerfile."""
+    layer: Layer | None = None
+    """What this image adds to its base: it has no Containerfile."""
     binaries: dict[str, list[str]] = Field(default_factory=dict)
     """Programs that the recipe finds in `bin/`, by the module of `toolchain/` that builds them."""
     sources: dict[str, Upstream] = Field(default_factory=dict)
@@ -105,7 +120,7 @@ def key(name: str, source: Source | None = None) -> str:
 def _key(name: str, source: Source) -> str:
     found = image(name)
     digest = hashlib.sha256(_FORMAT.encode())
-    recipe = found.model_dump_json(exclude={"summary", "upstream", "seconds"})
+    recipe = found.model_dump_json(exclude={"summary", "upstream", "seconds"}, exclude_defaults=True)
     digest.update(recipe.encode())
     for file in _files(_ROOT / name):
         digest.update(f"{file.relative_to(_ROOT)}\0{file.stat().st_mode & 0o111}\0".encode())

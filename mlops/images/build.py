@@ -21,7 +21,7 @@ from components._core.images import Image, Upstream
 from components._core.sources import Source
 from mlops import console
 from mlops.errors import OperationError
-from mlops.images import transfer
+from mlops.images import layers, transfer
 from mlops.images.store import Store, Stored
 
 __all__ = ["Builder"]
@@ -81,6 +81,8 @@ class Builder:
                 return found
             self._check_disk(name)
             with console.step(f"image {name}", expected=recipe.seconds), self._workspace() as work:
+                if recipe.layer:
+                    return self._layer(work, name, reference, base, programs)
                 try:
                     if recipe.debootstrap:
                         self._debootstrap(work, reference, recipe.debootstrap)
@@ -97,6 +99,21 @@ class Builder:
         for stored in self.ensure([recipe.base]):
             return stored.reference
         return images.reference(recipe.base, self.source)
+
+    def _layer(self, work: Path, name: str, reference: str, base: str, programs: Mapping[str, Path]) -> Stored:
+        layer = images.image(name).layer
+        assert layer is not None  # noqa: S101 (the caller asked)
+        context = work / "context"
+        _fill(context, name, programs)
+        settings: dict[str, object] = {}
+        if layer.entrypoint is not None:
+            settings |= {"Entrypoint": layer.entrypoint, "Cmd": None}
+        if layer.user is not None:
+            settings["User"] = layer.user
+        archive = work / "layer.tar"
+        layers.write(archive, context, layer.files)
+        with archive.open("rb") as content:
+            return self.store.extend(reference, self.store.find(base), content, settings)
 
     def _debootstrap(self, work: Path, reference: str, suite: str) -> None:
         if os.geteuid() != 0 or not shutil.which("debootstrap"):
@@ -127,7 +144,11 @@ class Builder:
         for key, file in _secrets(work).items():
             command += ["--secret", f"id={key},src={file}"]
         try:
-            _run([*command, str(context)], work, doing=f"the build of {name}", environment=self.engine.environment)
+            # The engine keeps its cache mounts and half-made layers there: on our disk, found again next time.
+            scratch = self.store.folder / "scratch"
+            scratch.mkdir(exist_ok=True)
+            environment = {**self.engine.environment, "TMPDIR": str(scratch)}
+            _run([*command, str(context)], work, doing=f"the build of {name}", environment=environment)
         finally:
             if stored and fresh:
                 self.engine.run("image", "rm", "--force", stored.reference, check=False)

@@ -10,7 +10,9 @@ import hashlib
 import io
 import json
 import os
+import platform
 import tarfile
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,15 +106,37 @@ class Store:
         described = json.loads(documents["manifest.json"])[0]
         config = files[described["Config"]]
         layers = [files[links.get(name, name)] for name in described["Layers"]]
-        self._check_layers(reference, config, layers)
+        if [layer.digest for layer in layers] != json.loads(self.read(config))["rootfs"]["diff_ids"]:
+            msg = f"the layers that the container engine saved of {reference} are not those of its configuration"
+            raise OperationError(msg)
+        return self._finish(reference, config, layers)
+
+    def extend(self, reference: str, base: Stored | None, layer: IO[bytes], settings: Mapping[str, object]) -> Stored:
+        """Make an image of another, or of nothing, and one more layer. `settings` overrides how it runs."""
+        self._blobs.mkdir(parents=True, exist_ok=True)
+        config: dict[str, Any] = json.loads(self.read(base.config)) if base else {}
+        added = self._put(layer)
+        layers = [*(base.layers if base else ()), added]
+        document = {
+            "architecture": config.get("architecture") or _architecture(),
+            "os": "linux",
+            "config": {**config.get("config", {}), **settings},
+            "rootfs": {"type": "layers", "diff_ids": [one.digest for one in layers]},
+        }
+        return self._finish(reference, self._put(_document(document)), layers)
+
+    def read(self, blob: Blob) -> bytes:
+        """Return what a blob holds."""
+        return self._file(blob.digest).read_bytes()
+
+    def _finish(self, reference: str, config: Blob, layers: list[Blob]) -> Stored:
         manifest = {
             "schemaVersion": 2,
             "mediaType": _MANIFEST,
             "config": {"mediaType": _CONFIG, "digest": config.digest, "size": config.size},
             "layers": [{"mediaType": _LAYER, "digest": layer.digest, "size": layer.size} for layer in layers],
         }
-        blob = self._put(io.BytesIO(json.dumps(manifest, sort_keys=True).encode()))
-        stored = Stored(reference, blob, config, tuple(layers))
+        stored = Stored(reference, self._put(_document(manifest)), config, tuple(layers))
         self._write_entry(stored)
         return stored
 
@@ -164,13 +188,6 @@ class Store:
                 file.unlink()
         return freed
 
-    def _check_layers(self, reference: str, config: Blob, layers: list[Blob]) -> None:
-        document: dict[str, Any] = json.loads(self._file(config.digest).read_bytes())
-        wanted = document["rootfs"]["diff_ids"]
-        if [layer.digest for layer in layers] != wanted:
-            msg = f"the layers that the container engine saved of {reference} are not those of its configuration"
-            raise OperationError(msg)
-
     def _put(self, content: IO[bytes]) -> Blob:
         partial = self._blobs / f".partial-{os.getpid()}"
         digest, size = hashlib.sha256(), 0
@@ -214,8 +231,16 @@ def _path(blob: Blob) -> str:
     return f"blobs/sha256/{blob.digest.removeprefix('sha256:')}"
 
 
+def _document(document: object) -> io.BytesIO:
+    return io.BytesIO(json.dumps(document, sort_keys=True).encode())
+
+
 def _add_document(archive: tarfile.TarFile, name: str, document: object) -> None:
-    content = json.dumps(document).encode()
+    content = _document(document)
     entry = tarfile.TarInfo(name)
-    entry.size = len(content)
-    archive.addfile(entry, io.BytesIO(content))
+    entry.size = content.getbuffer().nbytes
+    archive.addfile(entry, content)
+
+
+def _architecture() -> str:
+    return {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine(), platform.machine())
