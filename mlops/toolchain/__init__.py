@@ -6,17 +6,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from components._core import paths, sources
 from components._core.sources import Source
 from mlops.errors import OperationError
 from mlops.toolchain import plugins
 from mlops.toolchain.containers import Engine, engine, find_engine
 from mlops.toolchain.environment import current_source, environment, exports
+from mlops.toolchain.environments import plugin_environment
 from mlops.toolchain.install import Installer, source_of
-from mlops.toolchain.model import Module, key, module_of, modules
+from mlops.toolchain.model import Module, go_version, key, module_of, modules
 from mlops.toolchain.source import Choice, choose
+from mlops.toolchain.store import folder_of
+from mlops.toolchain.store import prune as remove_others
 
 __all__ = ["Choice", "Engine", "Tool", "binary", "choose", "current_source", "engine", "environment", "exports",
-           "find_engine", "install", "key", "modules", "tools"]  # fmt: skip
+           "find_engine", "install", "key", "modules", "prune", "tools"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,15 @@ def tools() -> list[Tool]:
     return found
 
 
+def prune() -> int:
+    """Remove tools and plugin environments that this checkout does not use; return the bytes freed."""
+    stand_ins = plugin_environment()
+    kept = {paths.cache("toolchain", f"go-{go_version()}"), stand_ins.packages, stand_ins.code}
+    for source in Source:
+        kept |= {folder_of(module, source) for module in modules().values()} | {plugins.engine_folder(source)}
+    return remove_others(kept)
+
+
 def _tools(module: Module, source: Source) -> list[Tool]:
     installer = Installer(Choice(source, "in use"))
     manifest = installer.manifest(module)
@@ -97,6 +110,4 @@ def _tools(module: Module, source: Source) -> list[Tool]:
 
 
 def _is_chosen() -> bool:
-    from components._core import sources
-
     return sources.chosen() is not None

@@ -84,6 +84,13 @@ def env() -> None:
     console.out.print(toolchain.exports(), markup=False)
 
 
+@app.command()
+def prune() -> None:
+    """Remove the tools of other versions and other checkouts; they are built again when somebody needs them."""
+    freed = toolchain.prune()
+    console.err.print(f"{freed / 1e6:.0f} MB freed")
+
+
 def _table(found: list[toolchain.Tool]) -> Table:
     table = Table(box=None, pad_edge=False)
     for heading in ("tool", "version", "source", "sha256", ""):

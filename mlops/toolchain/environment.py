@@ -63,6 +63,7 @@ def settings() -> dict[str, str | None]:
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_NEO": "false",
         "PULUMI_SUPPRESS_NEO_LINK": "true",
+        **{name: os.environ.get(name) or value for name, value in uv.SETTINGS.items()},
         **engine_environment(),
     }
     if not {"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"} & set(os.environ):

@@ -70,6 +70,7 @@ def build(module: Module, into: Path) -> None:
     with subprocess.Popen(
         command, cwd=module.folder, env=env, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        close_fds=False,  # the build keeps the lock it runs under
     ) as process:  # fmt: skip
         try:
             lines.extend(process.stdout or ())

@@ -11,6 +11,7 @@ from components._core.sources import Source
 from mlops import console
 from mlops.errors import OperationError
 from mlops.toolchain import golang, plugins, upstream
+from mlops.toolchain.containers import prepare_host
 from mlops.toolchain.environment import environment
 from mlops.toolchain.model import Module, NeededFor, module_of, modules
 from mlops.toolchain.progress import Progress
@@ -70,6 +71,7 @@ class Installer:
     def install(self, names: Iterable[str] | None = None) -> None:
         """Install what is missing. Finished tools stay whatever happens to the rest."""
         sources.remember(self.choice.source)
+        prepare_host()
         wanted = self.wanted(names)
         missing = self.missing(wanted)
         if missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable, Mapping
 from concurrent import futures
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import httpx
 
 from components._core import sources
 from components._core.sources import Source
+from mlops.errors import UsageError
 
 __all__ = ["REGISTRIES", "UPSTREAM", "Choice", "choose", "probe"]
 
@@ -52,7 +54,11 @@ def choose(
     """Decide: the option, else `MLOPS_SOURCE` or what was remembered, else what answers."""
     if asked is not None:
         return Choice(asked, "asked for")
-    known = remembered()
+    try:
+        known = remembered()
+    except ValueError as error:
+        msg = f"MLOPS_SOURCE: {error}"
+        raise UsageError(msg, fix=f"use one of {', '.join(Source)}") from error
     if known is not None:
         return Choice(known, "MLOPS_SOURCE, or chosen by an earlier installation")
     answers = (reachable or probe)(UPSTREAM)
@@ -64,10 +70,11 @@ def choose(
 
 def probe(addresses: Mapping[str, str]) -> dict[str, str | None]:
     """Knock at every address at once; None means it answers, else why not. Takes seconds at most."""
+    trusted = ssl.create_default_context()  # what the machine trusts, as pip, Go and uv do here
 
     def knock(url: str) -> str | None:
         try:
-            with httpx.stream("GET", url, timeout=_SECONDS, follow_redirects=False) as answer:
+            with httpx.stream("GET", url, timeout=_SECONDS, follow_redirects=False, verify=trusted) as answer:
                 status = answer.status_code
         except (httpx.HTTPError, OSError) as error:
             return str(error) or type(error).__name__

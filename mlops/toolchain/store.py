@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from components._core import paths
 from components._core.sources import Source
 from mlops.toolchain.model import Module, key
 
-__all__ = ["Manifest", "folder_of", "locked", "place", "read_manifest", "sha256", "sweep"]
+__all__ = ["Manifest", "folder_of", "locked", "place", "prune", "read_manifest", "sha256", "sweep"]
 
 MANIFEST = "manifest.json"
 
@@ -77,13 +77,15 @@ def sha256(file: Path) -> str:
 
 @contextmanager
 def locked(name: str, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock that other processes of this user respect; it dies with the process, however that ends.
+    """Hold a lock that other processes of this user respect.
 
-    `waiting` is called once when somebody else holds it.
+    It dies with this process and with what that has started: a build that outlives a killed parent keeps it to its
+    end, so that two never compete. `waiting` is called once when somebody else holds it.
     """
     file = paths.cache("toolchain", f".{name}.lock")
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("w") as handle:
+        os.set_inheritable(handle.fileno(), True)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -98,3 +100,18 @@ def sweep() -> None:
         owner = partial.name.split(".")[-2]
         if not (owner.isdigit() and Path("/proc", owner).exists()):
             shutil.rmtree(partial, ignore_errors=True)
+
+
+def prune(kept: Collection[Path]) -> int:
+    """Remove every tool and plugin environment that is not kept; return the bytes that this frees.
+
+    Go's own caches stay: they make the next build quick, whatever it is of.
+    """
+    freed = 0
+    sweep()
+    for parent in (paths.cache("toolchain"), paths.cache("plugins")):
+        for folder in parent.iterdir() if parent.exists() else ():
+            if folder.is_dir() and folder not in kept:
+                freed += sum(file.lstat().st_size for file in folder.rglob("*") if file.lstat().st_nlink == 1)
+                shutil.rmtree(folder, ignore_errors=True)
+    return freed

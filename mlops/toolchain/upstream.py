@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import ssl
 import tarfile
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def download(module: Module, into: Path, client: httpx.Client | None = None) -> 
         raise OperationError(msg, fix=f"mlops toolchain install {module.name}")
     url = _fill(module.upstream.url, module)
     archive = into / f".download-{url.rpartition('/')[2]}"
-    with client or httpx.Client(follow_redirects=True, timeout=_TIMEOUT) as http:
+    with client or httpx.Client(follow_redirects=True, timeout=_TIMEOUT, verify=ssl.create_default_context()) as http:
         try:
             wanted = _published(http.get(_fill(module.upstream.checksums, module)).raise_for_status().text, url)
             with http.stream("GET", url) as answer, archive.open("wb") as sink:

@@ -11,7 +11,10 @@ from pathlib import Path
 from components._core import paths
 from mlops.errors import OperationError
 
-__all__ = ["find", "run"]
+__all__ = ["SETTINGS", "find", "run"]
+
+SETTINGS = {"UV_SYSTEM_CERTS": "true", "UV_PYTHON_DOWNLOADS": "never"}
+"""Trust what the machine trusts, and use the Python that is there: others come from sites that may be out of reach."""
 
 
 def find() -> Path:
@@ -28,6 +31,7 @@ def run(*args: str, doing: str) -> str:
     """Run uv and return what it printed. `doing` says what failed, if it fails."""
     # An activated environment of somebody else must not be taken for the one that is meant.
     env = {name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "UV_PROJECT_ENVIRONMENT")}
+    env = {**SETTINGS, **env}
     # Nor the project's own [tool.uv], which uv reads from where it is started.
     folder = paths.cache()
     folder.mkdir(parents=True, exist_ok=True)
