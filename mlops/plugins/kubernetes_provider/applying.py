@@ -5,10 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from mlops.plugins.kubernetes_provider.client import APPLY, JSON_PATCH, MERGE_PATCH, Resource
-from mlops.plugins.kubernetes_provider.context import Context, PartialFailure
+from mlops.plugins.kubernetes_provider.context import Context
 from mlops.plugins.kubernetes_provider.diff import parse_path
 from mlops.plugins.kubernetes_provider.engine import Status
-from mlops.plugins.kubernetes_provider.errors import ApiError, NoSuchKind, NotReady, ProviderError, Unreachable
+from mlops.plugins.kubernetes_provider.errors import (
+    ApiError,
+    NoSuchKindError,
+    NotReadyError,
+    PartialError,
+    ProviderError,
+    UnreachableError,
+)
 from mlops.plugins.kubernetes_provider.fields import handed_over, needs_hand_over, owned_by, relinquished
 from mlops.plugins.kubernetes_provider.inputs import is_crd, normalize
 from mlops.plugins.kubernetes_provider.kinds import BUILT_IN_GROUPS
@@ -70,7 +77,7 @@ def preview_create(context: Context, urn: str, properties: dict[str, Any]) -> di
             message = f'resource "{urn}" was not successfully created by the Kubernetes API server: {error}'
             raise ProviderError(message) from error
         return properties
-    except Unreachable:
+    except UnreachableError:
         return properties
     live.pop("status", None)
     return _outputs(inputs, live, properties, obj["apiVersion"], field_manager({}, inputs))
@@ -83,7 +90,7 @@ def create(context: Context, urn: str, properties: dict[str, Any], seconds: floa
     manager = field_manager({}, inputs, server_side_apply=context.settings.server_side_apply)
     try:
         resource = context.awaited(kind_of(inputs), status)
-    except NoSuchKind as error:
+    except NoSuchKindError as error:
         message = (
             f'creation of resource "{urn}" with kind {inputs["apiVersion"]}/{inputs["kind"]} failed because the '
             "Kubernetes API server reported that the apiVersion for this resource does not exist. Verify that any "
@@ -91,25 +98,25 @@ def create(context: Context, urn: str, properties: dict[str, Any], seconds: floa
         )
         raise ProviderError(message) from error
     obj = context.placed(resource, inputs)
-    live = _created(context, urn, resource, obj, manager, status)
+    live = _created(context, urn, resource, obj, manager=manager, status=status)
     status.clear()
     version = str(inputs["apiVersion"])
     try:
-        live = _settled(context, resource, live, inputs, seconds, status)
-    except NotReady as error:
+        live = _settled(context, resource, live, inputs, seconds=seconds, status=status)
+    except NotReadyError as error:
         what = (
             f'resource "{urn}" was successfully created, but the Kubernetes API server reported that it failed to '
             "fully initialize or become live"
         )
         outputs = _outputs(inputs, error.live, properties, version, manager)
         context.journal.done(urn)
-        raise PartialFailure(identity(live), outputs, properties, [f"{what}: {error}", *error.reasons]) from error
+        raise PartialError(identity(live), outputs, properties, [f"{what}: {error}", *error.reasons]) from error
     context.journal.done(urn)
     return identity(live), _outputs(inputs, live, properties, version, manager)
 
 
 def _created(
-    context: Context, urn: str, resource: Resource, obj: dict[str, Any], manager: str, status: Status
+    context: Context, urn: str, resource: Resource, obj: dict[str, Any], *, manager: str, status: Status
 ) -> dict[str, Any]:
     """Send the object; continue a creation that was interrupted, adopt nothing else."""
     if context.settings.upsert and context.settings.server_side_apply:
@@ -123,7 +130,7 @@ def _created(
             )
         except ApiError as error:
             if error.already_exists:
-                return _continued(context, urn, resource, obj, manager, error)
+                return _continued(context, urn, resource, obj, manager=manager, error=error)
             if not error.not_found or attempt == _TRIES:
                 context.journal.failed(urn)
                 raise _not_created(urn, error) from error
@@ -135,7 +142,7 @@ def _created(
 
 
 def _continued(
-    context: Context, urn: str, resource: Resource, obj: dict[str, Any], manager: str, error: ApiError
+    context: Context, urn: str, resource: Resource, obj: dict[str, Any], *, manager: str, error: ApiError
 ) -> dict[str, Any]:
     live = context.client.find(resource, namespace_of(obj), name_of(obj))
     creators = [entry.get("manager") for entry in dig(live, "metadata", "managedFields", default=[])]
@@ -159,6 +166,7 @@ def _settled(
     resource: Resource,
     live: dict[str, Any],
     inputs: dict[str, Any],
+    *,
     seconds: float,
     status: Status,
 ) -> dict[str, Any]:
@@ -169,7 +177,7 @@ def _settled(
         return live
     try:
         return context.client.get(resource, namespace_of(live), name_of(live))
-    except (ApiError, Unreachable):
+    except (ApiError, UnreachableError):
         return settled
 
 
@@ -192,9 +200,8 @@ def _managers(context: Context, olds: dict[str, Any], inputs: dict[str, Any]) ->
     ), now
 
 
-def dry_run(context: Context, urn: str, olds: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
+def dry_run(context: Context, olds: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
     """Return what the API server would make of an update, without making it."""
-    del urn
     _, old_live = parse(olds)
     resource = context.client.resource(kind_of(inputs))
     obj = context.placed(resource, inputs)
@@ -211,13 +218,13 @@ def preview_update(context: Context, urn: str, olds: dict[str, Any], news: dict[
     if has_unknown(news) or not context.settings.server_side_apply or context.served(kind_of(inputs)) is None:
         return news
     try:
-        live = dry_run(context, urn, olds, inputs)
+        live = dry_run(context, olds, inputs)
     except ApiError as error:
         if error.forbidden or error.not_found or not (error.invalid or error.status == 400):  # noqa: PLR2004
             return news
         message = f'update of resource "{urn}" failed: {error}'
         raise ProviderError(message) from error
-    except Unreachable:
+    except UnreachableError:
         return news
     _, manager = _managers(context, olds, inputs)
     return _outputs(inputs, live, news, str(olds.get(INITIAL_API_VERSION, inputs["apiVersion"])), manager)
@@ -228,7 +235,8 @@ def update(
     urn: str,
     olds: dict[str, Any],
     news: dict[str, Any],
-    seconds: float,
+    *,
+    seconds: float = 0,
     ignored: list[str] | None = None,
 ) -> dict[str, Any]:
     """Bring a live object to its new inputs, wait until it is ready, return its outputs."""
@@ -237,10 +245,10 @@ def update(
     before, manager = _managers(context, olds, inputs)
     try:
         resource = context.client.resource(kind_of(inputs))
-        live = _written(context, resource, olds, inputs, manager, ignored or [])
+        live = _written(context, resource, olds, inputs, manager=manager, ignored=ignored or [])
         if before != manager and context.settings.server_side_apply:
             _applied(context, resource, relinquished(live), before, force=True)
-    except NoSuchKind as error:
+    except NoSuchKindError as error:
         message = (
             f'update of resource "{urn}" failed because the Kubernetes API server reported that the apiVersion for '
             f"this resource does not exist. Verify that any required CRDs have been created: {error}"
@@ -252,11 +260,11 @@ def update(
         raise ProviderError(message) from error
     version = str(olds.get(INITIAL_API_VERSION, inputs["apiVersion"]))
     try:
-        live = _settled(context, resource, live, inputs, seconds, status)
-    except NotReady as error:
+        live = _settled(context, resource, live, inputs, seconds=seconds, status=status)
+    except NotReadyError as error:
         what = f'the Kubernetes API server reported that "{identity(live)}" failed to fully initialize or become live'
         outputs = _outputs(inputs, error.live, news, version, manager)
-        raise PartialFailure(identity(live), outputs, news, [f"{what}: {error}", *error.reasons]) from error
+        raise PartialError(identity(live), outputs, news, [f"{what}: {error}", *error.reasons]) from error
     return _outputs(inputs, live, news, version, manager)
 
 
@@ -265,6 +273,7 @@ def _written(
     resource: Resource,
     olds: dict[str, Any],
     inputs: dict[str, Any],
+    *,
     manager: str,
     ignored: list[str],
 ) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def check(
     urn: str,
     olds: dict[str, Any],
     news: dict[str, Any],
+    *,
     seed: bytes = b"",
     autonaming: Autonaming | None = None,
 ) -> dict[str, Any]:
@@ -30,14 +31,14 @@ def check(
     bare, old = plain(news), plain(olds)
     kinds.refuse_unsupported(token, str(bare.get("kind", "")))
     if context.settings.skip_update_unreachable and olds and not context.client.reachable:
-        context.log.warn(urn, "Cluster is unreachable but skipUpdateUnreachable flag is set to true, skipping...")
+        context.log.warning(urn, "Cluster is unreachable but skipUpdateUnreachable flag is set to true, skipping...")
         return olds
     kind = kinds.from_token(token)
     inputs = normalize({"apiVersion": kind.api_version, "kind": kind.kind, **bare})
     if isinstance(inputs.get("metadata"), dict):
         inputs["metadata"] = _own(inputs["metadata"])
     if annotation(inputs, ANNOTATIONS.AUTONAMED):
-        context.log.warn(urn, f'ignoring user-specified value for internal annotation "{ANNOTATIONS.AUTONAMED}"')
+        context.log.warning(urn, f'ignoring user-specified value for internal annotation "{ANNOTATIONS.AUTONAMED}"')
     resource = urn.rpartition("::")[2]
     if old:
         context.journal.stored(urn, name_of(old))

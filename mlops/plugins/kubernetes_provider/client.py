@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlops.plugins.kubernetes_provider.config import Settings
-from mlops.plugins.kubernetes_provider.errors import ApiError, Cancelled, NoSuchKind, Unreachable
+from mlops.plugins.kubernetes_provider.errors import ApiError, CancelledError, NoSuchKindError, UnreachableError
 from mlops.plugins.kubernetes_provider.objects import Kind
 
 if TYPE_CHECKING:
@@ -98,15 +98,15 @@ class Client:
         self._base_delay = base_delay
         self._lock = threading.Lock()
         self._api: ApiClient | None = None
-        self._reachable: Unreachable | bool = False
+        self._reachable: UnreachableError | bool = False
         self._served: dict[tuple[str, str], dict[str, Resource]] = {}
 
     def check(self) -> None:
-        """Raise Unreachable unless the API server answers; asked once."""
+        """Raise UnreachableError unless the API server answers; asked once."""
         with self._lock:
             if self._reachable is False:
                 self._reachable = self._probe() or True
-            if isinstance(self._reachable, Unreachable):
+            if isinstance(self._reachable, UnreachableError):
                 raise self._reachable
 
     @property
@@ -114,16 +114,16 @@ class Client:
         """Say whether the API server answers."""
         try:
             self.check()
-        except Unreachable:
+        except UnreachableError:
             return False
         return True
 
-    def _probe(self) -> Unreachable | None:
+    def _probe(self) -> UnreachableError | None:
         if self._settings.unusable:
-            return Unreachable(self._settings.unusable)
+            return UnreachableError(self._settings.unusable)
         try:
             self.request("GET", "/version", tries=3)
-        except Unreachable as error:
+        except UnreachableError as error:
             return error
         except ApiError:
             return None  # an answer, if not a friendly one: it will be told where it matters
@@ -134,7 +134,8 @@ class Client:
             try:
                 self._api = self._connect(self._settings)
             except Exception as error:
-                raise Unreachable(f"unable to load Kubernetes client configuration from kubeconfig: {error}") from error
+                reason = f"unable to load Kubernetes client configuration from kubeconfig: {error}"
+                raise UnreachableError(reason) from error
         return self._api
 
     def request(
@@ -152,16 +153,16 @@ class Client:
         for attempt in range(tries):
             try:
                 return self._send(method, path, query, body, content_type)
-            except (ApiError, Unreachable) as error:
+            except (ApiError, UnreachableError) as error:
                 if attempt == tries - 1 or not self._transient(error, retry_not_found=retry_not_found):
                     raise
             if self._stop.wait(self._base_delay * 2**attempt):
-                raise Cancelled(path.rpartition("/")[2])
+                raise CancelledError(path.rpartition("/")[2])
         raise AssertionError
 
     @staticmethod
-    def _transient(error: ApiError | Unreachable, *, retry_not_found: bool) -> bool:
-        if isinstance(error, Unreachable):
+    def _transient(error: ApiError | UnreachableError, *, retry_not_found: bool) -> bool:
+        if isinstance(error, UnreachableError):
             return True
         if error.not_found:
             return retry_not_found
@@ -170,7 +171,7 @@ class Client:
         return error.status in _TRANSIENT and not any(text in error.message for text in _NEVER_RETRIED)
 
     def _send(self, method: str, path: str, query: dict[str, Any] | None, body: Any, content_type: str) -> Any:
-        answer = self._raw(method, path, query, body, content_type, self._settings.timeout)
+        answer = self._raw(method, path, query, body=body, content_type=content_type, timeout=self._settings.timeout)
         try:
             text = answer.data.decode()
         finally:
@@ -178,7 +179,14 @@ class Client:
         return json.loads(text) if text.lstrip()[:1] in ("{", "[") else text
 
     def _raw(
-        self, method: str, path: str, query: dict[str, Any] | None, body: Any, content_type: str, timeout: float
+        self,
+        method: str,
+        path: str,
+        query: dict[str, Any] | None,
+        *,
+        body: Any = None,
+        content_type: str = "application/json",
+        timeout: float,
     ) -> Any:
         api = self._client()
         from kubernetes.client.exceptions import ApiException
@@ -198,13 +206,13 @@ class Client:
             )
         except ApiException as error:
             if not error.status:
-                raise Unreachable(str(error.reason)) from error
+                raise UnreachableError(str(error.reason)) from error
             raise _api_error(error.status, error.body) from error
         except (HTTPError, OSError) as error:
-            raise Unreachable(_cause(error)) from error
+            raise UnreachableError(_cause(error)) from error
 
     def resource(self, kind: Kind, *, fresh: bool = False) -> Resource:
-        """Return where a kind is served; raise NoSuchKind where it is not."""
+        """Return where a kind is served; raise NoSuchKindError where it is not."""
         key = (kind.group, kind.version)
         with self._lock:
             known = None if fresh else self._served.get(key)
@@ -213,7 +221,7 @@ class Client:
             with self._lock:
                 self._served[key] = known
         if kind.kind not in known:
-            raise NoSuchKind(kind.api_version, kind.kind)
+            raise NoSuchKindError(kind.api_version, kind.kind)
         return known[kind.kind]
 
     def _discover(self, kind: Kind) -> dict[str, Resource]:
@@ -248,7 +256,7 @@ class Client:
         """Return the objects of a kind; nothing where they cannot be listed."""
         try:
             found = self.request("GET", self.resource(kind).path(namespace), query=query, tries=2)
-        except (ApiError, NoSuchKind, Unreachable):
+        except (ApiError, NoSuchKindError, UnreachableError):
             return []
         items: list[dict[str, Any]] = found.get("items", [])
         return items
@@ -263,7 +271,7 @@ class Client:
                 query={"container": container, "tailLines": lines},
                 tries=1,
             )
-        except (ApiError, Unreachable):
+        except (ApiError, UnreachableError):
             return []
         return (text if isinstance(text, str) else json.dumps(text)).splitlines()[-lines:]
 
@@ -277,7 +285,7 @@ class Client:
             "timeoutSeconds": max(1, int(seconds)),
         }
         path = resource.path(meta.get("namespace", ""))
-        return Watch(self._raw("GET", path, query, None, "application/json", seconds + 30))
+        return Watch(self._raw("GET", path, query, timeout=seconds + 30))
 
 
 class Watch:

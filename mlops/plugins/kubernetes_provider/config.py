@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from mlops.plugins.kubernetes_provider.errors import RefusedError
 from mlops.plugins.kubernetes_provider.wire import Unknown
 
 __all__ = [
@@ -180,15 +181,7 @@ def server_of(settings: Settings) -> str:
 
 def check(news: dict[str, Any], *, default_provider: bool) -> list[tuple[str, str]]:
     """Return (argument, reason) of everything wrong with the provider's arguments."""
-    failures = [
-        (
-            name,
-            f"{name} is not supported by this stand-in for the Kubernetes provider; the official plugin "
-            "pulumi-resource-kubernetes does it",
-        )
-        for name in REFUSED
-        if news.get(name)
-    ]
+    failures = [(name, str(RefusedError("argument", name))) for name in REFUSED if news.get(name)]
     return failures + _strict(news, default_provider=default_provider)
 
 

@@ -10,27 +10,21 @@ from mlops.plugins.kubernetes_provider import kinds
 from mlops.plugins.kubernetes_provider.client import Client, Resource
 from mlops.plugins.kubernetes_provider.config import Settings
 from mlops.plugins.kubernetes_provider.engine import Log, Status
-from mlops.plugins.kubernetes_provider.errors import ApiError, Cancelled, NoSuchKind, ProviderError, Unreachable
+from mlops.plugins.kubernetes_provider.errors import (
+    ApiError,
+    CancelledError,
+    NoSuchKindError,
+    UnreachableError,
+)
 from mlops.plugins.kubernetes_provider.inputs import is_crd
 from mlops.plugins.kubernetes_provider.journal import Journal
 from mlops.plugins.kubernetes_provider.objects import Kind, dig
 from mlops.plugins.kubernetes_provider.readiness.waiting import Waiter
 
-__all__ = ["Context", "PartialFailure"]
+__all__ = ["Context"]
 
 _RETRIES = 5
 _FIRST_DELAY = 0.5
-
-
-class PartialFailure(ProviderError):
-    """The object exists and must be stored, but something about it is not as it should be."""
-
-    def __init__(self, resource_id: str, outputs: dict[str, Any], inputs: dict[str, Any], reasons: list[str]) -> None:
-        super().__init__(reasons[0])
-        self.id = resource_id
-        self.outputs = outputs
-        self.inputs = inputs
-        self.reasons = reasons
 
 
 @dataclass
@@ -68,7 +62,7 @@ class Context:
         if known is None and self.client.reachable:
             try:
                 known = self.client.resource(kind).namespaced
-            except (ApiError, NoSuchKind, Unreachable):
+            except (ApiError, NoSuchKindError, UnreachableError):
                 return None
         return known
 
@@ -78,7 +72,7 @@ class Context:
             return None
         try:
             return self.client.resource(kind)
-        except (ApiError, NoSuchKind, Unreachable):
+        except (ApiError, NoSuchKindError, UnreachableError):
             return None
 
     def awaited(self, kind: Kind, status: Status) -> Resource:
@@ -86,7 +80,7 @@ class Context:
         for attempt in range(_RETRIES + 1):
             try:
                 return self.client.resource(kind)
-            except NoSuchKind as error:
+            except NoSuchKindError as error:
                 if attempt == _RETRIES:
                     raise
                 status.say(f"Retry #{attempt}; creation failed: {error}")
@@ -96,7 +90,7 @@ class Context:
     def pause(self, attempt: int, name: str) -> None:
         """Sleep before another attempt; wake up and raise when the engine cancels."""
         if self.stop.wait(self.first_delay * 2**attempt):
-            raise Cancelled(name)
+            raise CancelledError(name)
 
     def placed(self, resource: Resource, obj: dict[str, Any]) -> dict[str, Any]:
         """Return the object in the namespace its kind calls for: its own, the default one, or none."""

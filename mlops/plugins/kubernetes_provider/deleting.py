@@ -6,8 +6,15 @@ from typing import Any
 
 from mlops.plugins.kubernetes_provider import kinds
 from mlops.plugins.kubernetes_provider.client import APPLY, Resource
-from mlops.plugins.kubernetes_provider.context import Context, PartialFailure
-from mlops.plugins.kubernetes_provider.errors import ApiError, NoSuchKind, NotReady, ProviderError, Unreachable
+from mlops.plugins.kubernetes_provider.context import Context
+from mlops.plugins.kubernetes_provider.errors import (
+    ApiError,
+    NoSuchKindError,
+    NotReadyError,
+    PartialError,
+    ProviderError,
+    UnreachableError,
+)
 from mlops.plugins.kubernetes_provider.fields import relinquished
 from mlops.plugins.kubernetes_provider.names import field_manager
 from mlops.plugins.kubernetes_provider.objects import (
@@ -33,7 +40,7 @@ def delete(context: Context, urn: str, resource_id: str, properties: dict[str, A
     """Delete an object and wait until it is gone; one that is gone already is no error."""
     try:
         context.client.check()
-    except Unreachable as error:
+    except UnreachableError as error:
         _unreachable(context, urn, error)
         return
     inputs, state = parse(properties)
@@ -43,15 +50,15 @@ def delete(context: Context, urn: str, resource_id: str, properties: dict[str, A
         resource = context.client.resource(kind)
         namespace = (namespace or context.settings.namespace) if resource.namespaced else ""
         live = context.client.find(resource, namespace, name)
-    except NoSuchKind:
+    except NoSuchKindError:
         live = None  # the definition was deleted, and its objects with it
     if live is None:
         context.journal.failed(urn)
         return
-    if not _asked(context, resource, live, inputs, properties, urn):
+    if not _asked(context, resource, live, inputs, properties=properties, urn=urn):
         return
     if not (is_true(inputs, ANNOTATIONS.SKIP_AWAIT) and kind.kind in _UNAWAITED):
-        _gone(context, urn, resource, live, inputs, properties, seconds)
+        _gone(context, resource, live, inputs, urn=urn, properties=properties, seconds=seconds)
     context.journal.failed(urn)
 
 
@@ -60,6 +67,7 @@ def _asked(
     resource: Resource,
     live: dict[str, Any],
     inputs: dict[str, Any],
+    *,
     properties: dict[str, Any],
     urn: str,
 ) -> bool:
@@ -74,7 +82,7 @@ def _asked(
         if error.conflict:
             return True  # it is being deleted
         if error.forbidden and context.settings.server_side_apply:
-            return _let_go(context, resource, live, properties, urn, error)
+            return _let_go(context, resource, live, error, properties=properties, urn=urn)
         message = f'deletion of {live["kind"]} "{identity(live)}" failed: {error}'
         raise ProviderError(message) from error
     return True
@@ -84,9 +92,10 @@ def _let_go(
     context: Context,
     resource: Resource,
     live: dict[str, Any],
+    error: ApiError,
+    *,
     properties: dict[str, Any],
     urn: str,
-    error: ApiError,
 ) -> bool:
     """Give up the fields of an object that the API server protects from deletion, as `kube-system`."""
     manager = field_manager(properties, {})
@@ -101,23 +110,26 @@ def _let_go(
     except ApiError:
         message = f'deletion of {live["kind"]} "{identity(live)}" failed: {error}'
         raise ProviderError(message) from error
-    context.log.warn(urn, f'{live["kind"]} "{identity(live)}" must not be deleted ({error}); its fields were given up')
+    context.log.warning(
+        urn, f'{live["kind"]} "{identity(live)}" must not be deleted ({error}); its fields were given up'
+    )
     return False
 
 
 def _gone(
     context: Context,
-    urn: str,
     resource: Resource,
     live: dict[str, Any],
     inputs: dict[str, Any],
+    *,
+    urn: str,
     properties: dict[str, Any],
     seconds: float,
 ) -> None:
     status = context.status(urn)
     try:
         context.waiter(status).until_gone(resource, live, inputs, seconds)
-    except NotReady as error:
+    except NotReadyError as error:
         outputs = checkpoint(
             inputs,
             error.live,
@@ -126,12 +138,12 @@ def _gone(
             manager=field_manager(properties, inputs),
         )
         reasons = [str(error), *error.reasons]
-        raise PartialFailure(identity(live), outputs, inputs, reasons) from error
+        raise PartialError(identity(live), outputs, inputs, reasons) from error
     status.clear()
 
 
-def _unreachable(context: Context, urn: str, error: Unreachable) -> None:
-    context.log.warn(urn, str(error))
+def _unreachable(context: Context, urn: str, error: UnreachableError) -> None:
+    context.log.warning(urn, str(error))
     if not context.settings.delete_unreachable:
         raise ProviderError(
             "configured Kubernetes cluster is unreachable. If the cluster was deleted, you can remove this resource "

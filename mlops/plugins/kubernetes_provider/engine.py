@@ -18,7 +18,7 @@ class Log(Protocol):
     def info(self, urn: str, message: str) -> None:
         """Leave a message in the output of the update."""
 
-    def warn(self, urn: str, message: str) -> None:
+    def warning(self, urn: str, message: str) -> None:
         """Leave a warning in the output of the update."""
 
     def status(self, urn: str, message: str, *, warning: bool = False) -> None:
@@ -35,7 +35,7 @@ class Engine:
     def info(self, urn: str, message: str) -> None:
         self._send(urn, message, engine_pb2.INFO, ephemeral=False)
 
-    def warn(self, urn: str, message: str) -> None:
+    def warning(self, urn: str, message: str) -> None:
         self._send(urn, message, engine_pb2.WARNING, ephemeral=False)
 
     def status(self, urn: str, message: str, *, warning: bool = False) -> None:

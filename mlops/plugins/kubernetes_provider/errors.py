@@ -1,19 +1,29 @@
 """What can go wrong, as the provider sees it.
 
 ProviderError
-├── Refused            asked for something only the official plugin does
-├── Unreachable        no API server answers
-├── NoSuchKind         the API server does not serve this apiVersion and kind
-├── ApiError           the API server answered with a Status that is a failure
-├── Cancelled          the engine asked us to stop
-└── NotReady           the object exists but did not become ready (or did not go away)
+├── RefusedError        asked for something only the official plugin does
+├── UnreachableError    no API server answers
+├── NoSuchKindError     the API server does not serve this apiVersion and kind
+├── ApiError            the API server answered with a Status that is a failure
+├── CancelledError      the engine asked us to stop
+├── NotReadyError       the object exists but did not become ready (or did not go away)
+└── PartialError        the same, with all that the engine has to store
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["ApiError", "Cancelled", "NoSuchKind", "NotReady", "ProviderError", "Refused", "Unreachable"]
+__all__ = [
+    "ApiError",
+    "CancelledError",
+    "NoSuchKindError",
+    "NotReadyError",
+    "PartialError",
+    "ProviderError",
+    "RefusedError",
+    "UnreachableError",
+]
 
 NOT_FOUND, CONFLICT, INVALID, FORBIDDEN, TOO_MANY = 404, 409, 422, 403, 429
 
@@ -22,18 +32,18 @@ class ProviderError(Exception):
     """Anything this provider reports to the engine."""
 
 
-class Refused(ProviderError):
+class RefusedError(ProviderError):
     """A feature of the official plugin that this stand-in does not have."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, name: str = "") -> None:
         super().__init__(
-            f"{what} is not supported by this stand-in for the Kubernetes provider; the official plugin "
-            "pulumi-resource-kubernetes 4.34.2 does it (install it with `pulumi plugin install resource kubernetes "
-            "4.34.2` where the internet is reachable)"
+            f"{what}{' ' if name else ''}{name} is not supported by this stand-in for the Kubernetes provider; the "
+            "official plugin pulumi-resource-kubernetes 4.34.2 does it (install it with `pulumi plugin install resource "
+            "kubernetes 4.34.2` where the internet is reachable)"
         )
 
 
-class Unreachable(ProviderError):
+class UnreachableError(ProviderError):
     """No API server answers, or no usable kubeconfig was given."""
 
     def __init__(self, reason: str) -> None:
@@ -41,14 +51,14 @@ class Unreachable(ProviderError):
         self.reason = reason
 
 
-class NoSuchKind(ProviderError):
+class NoSuchKindError(ProviderError):
     """The API server does not serve this apiVersion and kind (yet)."""
 
     def __init__(self, api_version: str, kind: str) -> None:
         super().__init__(f'no matches for kind "{kind}" in version "{api_version}"')
 
 
-class Cancelled(ProviderError):
+class CancelledError(ProviderError):
     """The engine asked us to stop while we were waiting."""
 
     def __init__(self, name: str) -> None:
@@ -108,10 +118,21 @@ class ApiError(ProviderError):
         return self.not_found and self.details.get("kind") == "namespaces"
 
 
-class NotReady(ProviderError):
+class NotReadyError(ProviderError):
     """The object exists, but what we waited for did not happen."""
 
     def __init__(self, message: str, reasons: list[str], live: dict[str, Any]) -> None:
         super().__init__(message)
         self.reasons = reasons
         self.live = live
+
+
+class PartialError(ProviderError):
+    """The object exists and must be stored, but something about it is not as it should be."""
+
+    def __init__(self, resource_id: str, outputs: dict[str, Any], inputs: dict[str, Any], reasons: list[str]) -> None:
+        super().__init__(reasons[0])
+        self.id = resource_id
+        self.outputs = outputs
+        self.inputs = inputs
+        self.reasons = reasons

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mlops.plugins.kubernetes_provider.errors import ProviderError, Refused
+from mlops.plugins.kubernetes_provider.errors import ProviderError, RefusedError
 from mlops.plugins.kubernetes_provider.objects import Kind
 
 __all__ = ["BUILT_IN_GROUPS", "from_token", "namespaced", "refuse_unsupported", "type_of"]
@@ -102,10 +102,10 @@ def refuse_unsupported(token: str, kind: str = "") -> None:
     """Raise for a type that only the official plugin serves; `kind` is what the inputs say, if they say."""
     module = token.partition(":")[2].rpartition(":")[0]
     if module.startswith(_REFUSED_MODULES):
-        raise Refused(f"resource type {token}")
+        raise RefusedError("resource type", token)
     wanted = from_token(token)
     if wanted.kind.endswith("Patch") and kind != wanted.kind:
-        raise Refused(f"patch resource {token}")
+        raise RefusedError("patch resource", token)
     if wanted.kind.endswith("List") and wanted.group in BUILT_IN_GROUPS:
         message = (
             f"{token}: list resources exist for compatibility with YAML manifests and Helm charts, and cannot be "

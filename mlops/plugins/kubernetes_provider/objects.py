@@ -118,12 +118,13 @@ def dig(obj: Any, *path: str | int, default: Any = None) -> Any:
     """Follow a path of keys and indices; return `default` where it ends early."""
     current = obj
     for step in path:
-        if isinstance(current, dict) and step in current:
-            current = current[step]  # type: ignore[index]
-        elif isinstance(current, list) and isinstance(step, int) and step < len(current):
-            current = current[step]
+        if isinstance(current, dict):
+            inside = step in current
         else:
+            inside = isinstance(current, list) and isinstance(step, int) and step < len(current)
+        if not inside:
             return default
+        current = current[step]
     return current
 
 

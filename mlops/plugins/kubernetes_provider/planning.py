@@ -8,7 +8,7 @@ from typing import Any
 from mlops.plugins.kubernetes_provider.applying import dry_run
 from mlops.plugins.kubernetes_provider.context import Context
 from mlops.plugins.kubernetes_provider.diff import Change, compare, path_text, without_ignored
-from mlops.plugins.kubernetes_provider.errors import ApiError, NoSuchKind, ProviderError, Unreachable
+from mlops.plugins.kubernetes_provider.errors import ApiError, NoSuchKindError, ProviderError, UnreachableError
 from mlops.plugins.kubernetes_provider.immutable import fields_of, immutable_paths
 from mlops.plugins.kubernetes_provider.inputs import normalize
 from mlops.plugins.kubernetes_provider.names import is_autonamed, is_named
@@ -57,7 +57,7 @@ def difference(
     )
     changes = without_ignored(compare(old, new, immutable), ignored or [])
     if changes and not any(change.op.replaces for change in changes):
-        changes = _as_the_server_sees_it(context, urn, changes, new, olds, live)
+        changes = _as_the_server_sees_it(context, changes, new, olds=olds, live=live)
     replaces = [change.text for change in changes if change.op.replaces]
     if is_true(new, ANNOTATIONS.REPLACE_UNREADY):
         replaces += _unready(context, urn, live)
@@ -81,9 +81,9 @@ def _same_place(context: Context, old: dict[str, Any], new: dict[str, Any]) -> N
 
 def _as_the_server_sees_it(
     context: Context,
-    urn: str,
     changes: list[Change],
     new: dict[str, Any],
+    *,
     olds: dict[str, Any],
     live: dict[str, Any],
 ) -> list[Change]:
@@ -91,14 +91,14 @@ def _as_the_server_sees_it(
     if has_unknown(new) or not context.settings.server_side_apply or context.served(kind_of(new)) is None:
         return changes
     try:
-        applied = dry_run(context, urn, olds, new)
+        applied = dry_run(context, olds, new)
     except ApiError as error:
         paths = immutable_paths(error, [change.path for change in changes])
         return [
             Change(change.path, change.op.replacing(), change.value) if change.path in paths else change
             for change in changes
         ]
-    except (NoSuchKind, Unreachable):
+    except (NoSuchKindError, UnreachableError):
         return changes
     return [change for change in changes if change.op.deletes or not _alike(applied, live, change)]
 
@@ -114,11 +114,11 @@ def _unready(context: Context, urn: str, live: dict[str, Any]) -> list[str]:
     """Return the annotation's path where a Job has to be replaced because it is not complete."""
     kind = kind_of(live)
     if kind.kind != "Job":
-        context.log.warn(urn, "replaceUnready annotation is not supported for this resource")
+        context.log.warning(urn, "replaceUnready annotation is not supported for this resource")
         return []
     resource = context.served(kind)
     if resource is None:
-        context.log.warn(urn, "Cluster is unreachable, skipping replaceUnready check")
+        context.log.warning(urn, "Cluster is unreachable, skipping replaceUnready check")
         return []
     try:
         found = context.client.find(resource, namespace_of(live), name_of(live))

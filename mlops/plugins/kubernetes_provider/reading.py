@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from mlops.plugins.kubernetes_provider import kinds
-from mlops.plugins.kubernetes_provider.context import Context, PartialFailure
-from mlops.plugins.kubernetes_provider.errors import ApiError, NoSuchKind, ProviderError, Unreachable
+from mlops.plugins.kubernetes_provider.context import Context
+from mlops.plugins.kubernetes_provider.errors import (
+    ApiError,
+    NoSuchKindError,
+    PartialError,
+    ProviderError,
+    UnreachableError,
+)
 from mlops.plugins.kubernetes_provider.inputs import normalize
 from mlops.plugins.kubernetes_provider.names import field_manager
 from mlops.plugins.kubernetes_provider.objects import Kind, drop, kind_of, parse_identity
@@ -38,7 +44,7 @@ def read(context: Context, urn: str, resource_id: str, properties: dict[str, Any
     kinds.refuse_unsupported(token, str(plain(inputs).get("kind", "")))
     try:
         context.client.check()
-    except Unreachable as error:
+    except UnreachableError as error:
         return _unreachable(context, urn, error, (resource_id, properties, inputs))
     old_inputs, old_live = normalize(plain(inputs)), parse(properties)[1]
     imported = not old_inputs.get("kind")
@@ -46,10 +52,7 @@ def read(context: Context, urn: str, resource_id: str, properties: dict[str, Any
     live = _live(context, kind if kind.kind else kinds.from_token(token), resource_id)
     if live is None:
         return _GONE
-    if imported:
-        live_inputs = normalize(_all_inputs(live))
-    else:
-        live_inputs = normalize(prune(live, old_inputs))
+    live_inputs = normalize(_all_inputs(live) if imported else prune(live, old_inputs))
     version = str(properties.get(INITIAL_API_VERSION, live_inputs["apiVersion"]))
     manager = field_manager(properties, live_inputs, server_side_apply=context.settings.server_side_apply)
     outputs = checkpoint(live_inputs, live, inputs, initial_api_version=version, manager=manager)
@@ -58,7 +61,7 @@ def read(context: Context, urn: str, resource_id: str, properties: dict[str, Any
         unready = context.waiter(context.status(urn)).judged(live, old_inputs)
         if unready is not None:
             reasons = [str(unready), *unready.reasons]
-            raise PartialFailure(resource_id, outputs, marked, reasons)
+            raise PartialError(resource_id, outputs, marked, reasons)
     return resource_id, outputs, marked
 
 
@@ -72,19 +75,20 @@ def _live(context: Context, kind: Kind, resource_id: str) -> dict[str, Any] | No
         if resource.namespaced and not namespace:
             namespace = context.settings.namespace
         return context.client.find(resource, namespace, name)
-    except NoSuchKind:
+    except NoSuchKindError:
         return None  # the definition was deleted, and its objects with it
-    except (ApiError, Unreachable) as error:
+    except (ApiError, UnreachableError) as error:
         message = f'failed to read {kind.kind} "{resource_id}": {error}'
         raise ProviderError(message) from error
 
 
-def _unreachable(context: Context, urn: str, error: Unreachable, as_it_was: Reading) -> Reading:
-    context.log.warn(urn, str(error))
+def _unreachable(context: Context, urn: str, error: UnreachableError, as_it_was: Reading) -> Reading:
+    context.log.warning(urn, str(error))
     if context.settings.delete_unreachable:
         context.log.info(
             urn,
-            f"{error} and the `deleteUnreachable` option is enabled. Deleting the unreachable resource from Pulumi state",
+            f"{error} and the `deleteUnreachable` option is enabled. Deleting the unreachable resource from Pulumi "
+            "state",
         )
         return _GONE
     if context.settings.skip_update_unreachable:

@@ -14,9 +14,9 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, st
 
 from mlops.plugins.kubernetes_provider import applying, checking, config, deleting, kinds, planning, reading
 from mlops.plugins.kubernetes_provider.client import Client
-from mlops.plugins.kubernetes_provider.context import Context, PartialFailure
+from mlops.plugins.kubernetes_provider.context import Context
 from mlops.plugins.kubernetes_provider.engine import Log
-from mlops.plugins.kubernetes_provider.errors import ProviderError, Refused
+from mlops.plugins.kubernetes_provider.errors import PartialError, ProviderError, RefusedError
 from mlops.plugins.kubernetes_provider.journal import Journal
 from mlops.plugins.kubernetes_provider.names import Autonaming
 from mlops.plugins.kubernetes_provider.objects import ANNOTATIONS
@@ -28,7 +28,7 @@ VERSION = "4.34.2"
 """The version of the official plugin whose place this one takes."""
 
 _PREFIX = "kubernetes:config:"
-Call = grpc.ServicerContext
+Rpc = grpc.ServicerContext
 
 
 class Servicer(provider_pb2_grpc.ResourceProviderServicer):
@@ -44,22 +44,22 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     # --- the plugin itself --------------------------------------------------------------------------------------
 
     def Handshake(  # noqa: N802
-        self, request: provider_pb2.ProviderHandshakeRequest, context: Call
+        self, request: provider_pb2.ProviderHandshakeRequest, context: Rpc
     ) -> provider_pb2.ProviderHandshakeResponse:
         del request, context
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, supports_autonaming_configuration=True)
 
-    def GetPluginInfo(self, request: empty_pb2.Empty, context: Call) -> plugin_pb2.PluginInfo:  # noqa: N802
+    def GetPluginInfo(self, request: empty_pb2.Empty, context: Rpc) -> plugin_pb2.PluginInfo:  # noqa: N802
         del request, context
         return plugin_pb2.PluginInfo(version=VERSION)
 
-    def Attach(self, request: plugin_pb2.PluginAttach, context: Call) -> empty_pb2.Empty:  # noqa: N802
+    def Attach(self, request: plugin_pb2.PluginAttach, context: Rpc) -> empty_pb2.Empty:  # noqa: N802
         del context
         if self._connect is not None:
             self._log = self._connect(request.address)
         return empty_pb2.Empty()
 
-    def Cancel(self, request: empty_pb2.Empty, context: Call) -> empty_pb2.Empty:  # noqa: N802
+    def Cancel(self, request: empty_pb2.Empty, context: Rpc) -> empty_pb2.Empty:  # noqa: N802
         del request, context
         self._stop.set()
         return empty_pb2.Empty()
@@ -72,7 +72,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     # --- configuration ------------------------------------------------------------------------------------------
 
-    def CheckConfig(self, request: provider_pb2.CheckRequest, context: Call) -> provider_pb2.CheckResponse:  # noqa: N802
+    def CheckConfig(self, request: provider_pb2.CheckRequest, context: Rpc) -> provider_pb2.CheckResponse:  # noqa: N802
         del context
         default = request.urn.rpartition("::")[2].startswith("default")
         failures = config.check(plain(decode(request.news)), default_provider=default)
@@ -81,7 +81,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             failures=[provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in failures],
         )
 
-    def DiffConfig(self, request: provider_pb2.DiffRequest, context: Call) -> provider_pb2.DiffResponse:  # noqa: N802
+    def DiffConfig(self, request: provider_pb2.DiffRequest, context: Rpc) -> provider_pb2.DiffResponse:  # noqa: N802
         del context
         changed, replacing = config.difference(plain(decode(request.olds)), plain(decode(request.news)))
         return provider_pb2.DiffResponse(
@@ -91,7 +91,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Configure(  # noqa: N802
-        self, request: provider_pb2.ConfigureRequest, context: Call
+        self, request: provider_pb2.ConfigureRequest, context: Rpc
     ) -> provider_pb2.ConfigureResponse:
         with _Guard(context):
             variables = {key.removeprefix(_PREFIX): value for key, value in request.variables.items()}
@@ -111,7 +111,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     # --- resources ----------------------------------------------------------------------------------------------
 
-    def Check(self, request: provider_pb2.CheckRequest, context: Call) -> provider_pb2.CheckResponse:  # noqa: N802
+    def Check(self, request: provider_pb2.CheckRequest, context: Rpc) -> provider_pb2.CheckResponse:  # noqa: N802
         with _Guard(context):
             options = request.autonaming
             autonaming = Autonaming(options.proposed_name, options.mode) if request.HasField("autonaming") else None
@@ -120,13 +120,13 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
                 request.urn,
                 decode(request.olds),
                 decode(request.news),
-                request.randomSeed,
-                autonaming,
+                seed=request.randomSeed,
+                autonaming=autonaming,
             )
             return provider_pb2.CheckResponse(inputs=encode(inputs))
         raise AssertionError
 
-    def Diff(self, request: provider_pb2.DiffRequest, context: Call) -> provider_pb2.DiffResponse:  # noqa: N802
+    def Diff(self, request: provider_pb2.DiffRequest, context: Rpc) -> provider_pb2.DiffResponse:  # noqa: N802
         same = request.HasField("old_inputs") and request.old_inputs == request.news
         if same and not _may_be_unready(request):
             return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE, hasDetailedDiff=True)
@@ -153,7 +153,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             )
         raise AssertionError
 
-    def Create(self, request: provider_pb2.CreateRequest, context: Call) -> provider_pb2.CreateResponse:  # noqa: N802
+    def Create(self, request: provider_pb2.CreateRequest, context: Rpc) -> provider_pb2.CreateResponse:  # noqa: N802
         with _Guard(context):
             properties = decode(request.properties)
             if request.preview:
@@ -163,7 +163,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CreateResponse(id=created, properties=encode(outputs))
         raise AssertionError
 
-    def Read(self, request: provider_pb2.ReadRequest, context: Call) -> provider_pb2.ReadResponse:  # noqa: N802
+    def Read(self, request: provider_pb2.ReadRequest, context: Rpc) -> provider_pb2.ReadResponse:  # noqa: N802
         with _Guard(context):
             found, outputs, inputs = reading.read(
                 self._configured(), request.urn, request.id, decode(request.properties), decode(request.inputs)
@@ -173,18 +173,20 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.ReadResponse(id=found, properties=encode(outputs), inputs=encode(inputs))
         raise AssertionError
 
-    def Update(self, request: provider_pb2.UpdateRequest, context: Call) -> provider_pb2.UpdateResponse:  # noqa: N802
+    def Update(self, request: provider_pb2.UpdateRequest, context: Rpc) -> provider_pb2.UpdateResponse:  # noqa: N802
         with _Guard(context):
             olds, news = decode(request.olds), decode(request.news)
             if request.preview:
                 outputs = applying.preview_update(self._configured(), request.urn, olds, news)
             else:
                 ignored = list(request.ignoreChanges)
-                outputs = applying.update(self._configured(), request.urn, olds, news, request.timeout, ignored)
+                outputs = applying.update(
+                    self._configured(), request.urn, olds, news, seconds=request.timeout, ignored=ignored
+                )
             return provider_pb2.UpdateResponse(properties=encode(outputs))
         raise AssertionError
 
-    def Delete(self, request: provider_pb2.DeleteRequest, context: Call) -> empty_pb2.Empty:  # noqa: N802
+    def Delete(self, request: provider_pb2.DeleteRequest, context: Rpc) -> empty_pb2.Empty:  # noqa: N802
         with _Guard(context):
             deleting.delete(self._configured(), request.urn, request.id, decode(request.properties), request.timeout)
         return empty_pb2.Empty()
@@ -192,40 +194,40 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
     # --- what only the official plugin does -----------------------------------------------------------------------
 
     def Construct(  # noqa: N802
-        self, request: provider_pb2.ConstructRequest, context: Call
+        self, request: provider_pb2.ConstructRequest, context: Rpc
     ) -> provider_pb2.ConstructResponse:
         with _Guard(context):
-            raise Refused(f"component {request.type}")
+            raise RefusedError("component", request.type)
         raise AssertionError
 
-    def Call(self, request: provider_pb2.CallRequest, context: Call) -> provider_pb2.CallResponse:  # noqa: N802
+    def Call(self, request: provider_pb2.CallRequest, context: Rpc) -> provider_pb2.CallResponse:  # noqa: N802
         with _Guard(context):
-            raise Refused(f"method {request.tok}")
+            raise RefusedError("method", request.tok)
         raise AssertionError
 
-    def Invoke(self, request: provider_pb2.InvokeRequest, context: Call) -> provider_pb2.InvokeResponse:  # noqa: N802
+    def Invoke(self, request: provider_pb2.InvokeRequest, context: Rpc) -> provider_pb2.InvokeResponse:  # noqa: N802
         with _Guard(context):
-            raise Refused(f"function {request.tok}")
+            raise RefusedError("function", request.tok)
         raise AssertionError
 
     def Parameterize(  # noqa: N802
-        self, request: provider_pb2.ParameterizeRequest, context: Call
+        self, request: provider_pb2.ParameterizeRequest, context: Rpc
     ) -> provider_pb2.ParameterizeResponse:
         del request
         with _Guard(context):
-            raise Refused("parameterization (typed SDKs made from CRDs)")
+            raise RefusedError("parameterization (typed SDKs made from CRDs)")
         raise AssertionError
 
     def GetSchema(  # noqa: N802
-        self, request: provider_pb2.GetSchemaRequest, context: Call
+        self, request: provider_pb2.GetSchemaRequest, context: Rpc
     ) -> provider_pb2.GetSchemaResponse:
         del request
         with _Guard(context):
-            raise Refused("the package's schema")
+            raise RefusedError("the package's schema")
         raise AssertionError
 
     def GetMapping(  # noqa: N802
-        self, request: provider_pb2.GetMappingRequest, context: Call
+        self, request: provider_pb2.GetMappingRequest, context: Rpc
     ) -> provider_pb2.GetMappingResponse:
         del request, context
         return provider_pb2.GetMappingResponse()
@@ -251,7 +253,7 @@ def _arguments(args: dict[str, Any], variables: dict[str, str]) -> dict[str, str
 class _Guard:
     """Turn our errors into failures of the call; anything else is a bug and keeps its traceback."""
 
-    def __init__(self, context: Call) -> None:
+    def __init__(self, context: Rpc) -> None:
         self._context = context
 
     def __enter__(self) -> None:
@@ -259,12 +261,12 @@ class _Guard:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         del kind, trace
-        if isinstance(error, PartialFailure):
+        if isinstance(error, PartialError):
             self._abort_partially(error)
         if isinstance(error, ProviderError):
             self._context.abort(grpc.StatusCode.UNKNOWN, str(error))
 
-    def _abort_partially(self, failure: PartialFailure) -> NoReturn:
+    def _abort_partially(self, failure: PartialError) -> NoReturn:
         detail = _init_failed(failure)
         status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(failure))
         status.details.add().Pack(detail)
@@ -272,7 +274,7 @@ class _Guard:
         self._context.abort(grpc.StatusCode.UNKNOWN, str(failure))
 
 
-def _init_failed(failure: PartialFailure) -> provider_pb2.ErrorResourceInitFailed:
+def _init_failed(failure: PartialError) -> provider_pb2.ErrorResourceInitFailed:
     """Return the detail by which the engine stores the object and the reasons."""
     return provider_pb2.ErrorResourceInitFailed(
         id=failure.id,

@@ -90,7 +90,7 @@ def encode(values: dict[str, Any]) -> struct_pb2.Struct:
     return struct
 
 
-def _fill(target: struct_pb2.Value, value: Any) -> None:
+def _fill(target: struct_pb2.Value, value: Any) -> None:  # noqa: C901 - one branch per kind of value
     if isinstance(value, str):
         target.string_value = value
     elif isinstance(value, bool):
@@ -157,7 +157,7 @@ def mark_secrets(target: dict[str, Any], source: dict[str, Any]) -> dict[str, An
     Lists are secret as a whole when any element is: the server may reorder them.
     """
     if target.get("kind") == "Secret":
-        guarded = {key: _secret(target[key]) for key in ("data", "stringData") if key in target}
+        guarded: dict[str, Any] = {key: _secret(target[key]) for key in ("data", "stringData") if key in target}
         return {**target, **guarded}
     marked = dict(target)
     for key, given in source.items():

@@ -49,7 +49,7 @@ def _steps(path: str, text: str) -> Iterator[Step]:
     while position < len(path):
         if path.startswith("..", position):
             yield _descend
-            position += 2 if path[position + 2 : position + 3] != "[" else 2
+            position += 2
             if path[position : position + 1] == "[":
                 continue
             name, position = _name(path, position, text)

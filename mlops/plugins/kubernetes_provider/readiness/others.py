@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlops.plugins.kubernetes_provider.client import Client
-from mlops.plugins.kubernetes_provider.errors import ApiError, NoSuchKind
+from mlops.plugins.kubernetes_provider.errors import ApiError, NoSuchKindError
 from mlops.plugins.kubernetes_provider.objects import Kind, condition, dig, name_of, namespace_of
 from mlops.plugins.kubernetes_provider.readiness.verdict import Verdict, failed, pending, ready
 
@@ -148,6 +148,6 @@ def crd(live: dict[str, Any], client: Client) -> Verdict:
         kind = Kind(dig(live, "spec", "group"), version["name"], dig(live, "spec", "names", "kind"))
         try:
             client.resource(kind, fresh=True)
-        except (ApiError, NoSuchKind):
+        except (ApiError, NoSuchKindError):
             return waiting
     return ready()

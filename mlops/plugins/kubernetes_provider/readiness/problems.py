@@ -101,12 +101,13 @@ def _container_problems(status: dict[str, Any]) -> list[str]:
 
 
 def _events(obj: dict[str, Any], client: Client) -> list[str]:
-    """Return the last events of an object, warnings only where there are any."""
+    """Return the last events of an object: its warnings or, of a Pod without any, what happened last."""
     uid = dig(obj, "metadata", "uid")
     found = client.items(_EVENTS, namespace_of(obj) or "default", fieldSelector=f"involvedObject.uid={uid}")
     found.sort(key=_when)
-    chosen = [event for event in found if event.get("type") == "Warning"] or found
     kind = kind_of(obj).kind or "Pod"
+    warnings = [event for event in found if event.get("type") == "Warning"]
+    chosen = warnings or (found if kind == "Pod" else [])
     return [
         f"{kind} {name_of(obj)}: event {event.get('reason')}: {str(event.get('message', '')).strip()}"
         for event in chosen[-_MOST_EVENTS:]

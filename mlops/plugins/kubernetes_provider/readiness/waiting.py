@@ -7,11 +7,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from mlops.plugins.kubernetes_provider.client import Client, Resource, Watch
 from mlops.plugins.kubernetes_provider.engine import Status
-from mlops.plugins.kubernetes_provider.errors import ApiError, Cancelled, NotReady, Unreachable
+from mlops.plugins.kubernetes_provider.errors import ApiError, CancelledError, NotReadyError, UnreachableError
 from mlops.plugins.kubernetes_provider.objects import (
     ANNOTATIONS,
     annotation,
@@ -95,49 +95,58 @@ class Waiter:
     def until_ready(
         self, resource: Resource, live: dict[str, Any], inputs: dict[str, Any], seconds: float
     ) -> dict[str, Any]:
-        """Return the object once it is ready; raise NotReady with reasons when time is up or hope is lost."""
+        """Return the object once it is ready; raise NotReadyError with reasons when time is up or hope is lost."""
         judge = judge_for(live, inputs, self._client)
         if judge is None:
             return live
-        deadline, uid = time.monotonic() + timeout_of(seconds, inputs), dig(live, "metadata", "uid")
+        deadline = time.monotonic() + timeout_of(seconds, inputs)
         diagnosis = time.monotonic() + _DIAGNOSE_AFTER
         verdict = judge(live)
         with _Feed(self._client, resource, live, self._stop) as feed:
             while not verdict.done:
                 self._status.say(verdict.status)
-                if verdict.hopeless:
-                    raise self._not_ready(
-                        live, f"Resource '{name_of(live)}' was created but failed to initialize", verdict
-                    )
-                if self._stop.is_set():
-                    raise NotReady(str(Cancelled(name_of(live))), verdict.reasons, live)
-                if time.monotonic() >= deadline:
-                    raise self._not_ready(live, f"'{name_of(live)}' timed out waiting to be Ready", verdict)
+                self._give_up(live, verdict, deadline)
                 if time.monotonic() >= diagnosis:
                     diagnosis = time.monotonic() + _DIAGNOSE_AFTER
                     self._tell_problems(live)
                 found = feed.next(min(_TICK, max(0.0, deadline - time.monotonic())))
-                if found is _GONE or (isinstance(found, dict) and dig(found, "metadata", "uid") != uid):
-                    raise NotReady(f"'{name_of(live)}' was deleted while waiting for it to be Ready", [], live)
-                if isinstance(found, dict):
-                    live = found
-                elif kind_of(live).kind not in _RECHECKED:
+                if found is None and kind_of(live).kind not in _RECHECKED:
                     continue
+                live = self._same(found, live)
                 verdict = judge(live)
         if verdict.status:
             self._status.say(verdict.status)
         return live
+
+    def _give_up(self, live: dict[str, Any], verdict: Verdict, deadline: float) -> None:
+        """Raise when waiting longer is of no use, not wanted or not allowed."""
+        if verdict.hopeless:
+            raise self._not_ready(live, f"Resource '{name_of(live)}' was created but failed to initialize", verdict)
+        if self._stop.is_set():
+            raise NotReadyError(str(CancelledError(name_of(live))), verdict.reasons, live)
+        if time.monotonic() >= deadline:
+            raise self._not_ready(live, f"'{name_of(live)}' timed out waiting to be Ready", verdict)
+
+    @staticmethod
+    def _same(found: Any, live: dict[str, Any]) -> dict[str, Any]:
+        """Return the newer state of an object; raise where it is gone or another one took its place."""
+        if found is None:
+            return live
+        if found is _GONE or dig(found, "metadata", "uid") != dig(live, "metadata", "uid"):
+            message = f"'{name_of(live)}' was deleted while waiting for it to be Ready"
+            raise NotReadyError(message, [], live)
+        return dict(found)
 
     def _tell_problems(self, live: dict[str, Any]) -> None:
         problems = diagnose(live, self._client, logs=False)
         if problems:
             self._status.say(problems[-1], warning=True)
 
-    def _not_ready(self, live: dict[str, Any], message: str, verdict: Verdict) -> NotReady:
+    def _not_ready(self, live: dict[str, Any], message: str, verdict: Verdict) -> NotReadyError:
         found = [*verdict.reasons, *diagnose(live, self._client)]
-        return NotReady(message, list(dict.fromkeys(found)), live)
+        return NotReadyError(message, list(dict.fromkeys(found)), live)
 
-    def judged(self, live: dict[str, Any], inputs: dict[str, Any]) -> NotReady | None:
+    def judged(self, live: dict[str, Any], inputs: dict[str, Any]) -> NotReadyError | None:
         """Look once whether an object is ready; return what is wrong with it."""
         judge = judge_for(live, inputs, self._client)
         verdict = judge(live) if judge else None
@@ -147,10 +156,10 @@ class Waiter:
         reasons = [*verdict.reasons, *(pod_problems(live) if kind_of(live).kind == "Pod" else [])]
         if kind_of(live).group in ("apps", "batch"):
             reasons += diagnose(live, self._client, logs=False)
-        return NotReady(message, list(dict.fromkeys(reasons)), live)
+        return NotReadyError(message, list(dict.fromkeys(reasons)), live)
 
     def until_gone(self, resource: Resource, live: dict[str, Any], inputs: dict[str, Any], seconds: float) -> None:
-        """Return once an object, or another of its name, is all that is left; raise NotReady when time is up."""
+        """Return once an object, or another of its name, is all that is left; raise NotReadyError when time is up."""
         kind, uid = kind_of(live).kind, dig(live, "metadata", "uid")
         allowed = timeout_of(seconds, inputs, _GONE_TIMEOUT.get(kind, _GONE_DEFAULT))
         deadline = time.monotonic() + allowed
@@ -162,10 +171,10 @@ class Waiter:
                 if isinstance(found, dict):
                     live = found
                 if self._stop.is_set():
-                    raise NotReady(str(Cancelled(name_of(live))), self._holding(live), live)
+                    raise NotReadyError(str(CancelledError(name_of(live))), self._holding(live), live)
                 if time.monotonic() >= deadline:
                     message = f'Timed out waiting for deletion of {kind} "{name_of(live)}"'
-                    raise NotReady(message, self._holding(live), live)
+                    raise NotReadyError(message, self._holding(live), live)
                 holding = self._holding(live)
                 self._status.say(holding[0] if holding else f'Waiting for deletion of {kind} "{name_of(live)}"')
 
@@ -198,7 +207,7 @@ class _Feed:
         self._closed = threading.Event()
         self._look = time.monotonic() + _LOOK_AGAIN
 
-    def __enter__(self) -> _Feed:
+    def __enter__(self) -> Self:
         threading.Thread(target=self._read, name=f"watch {self._name}", daemon=True).start()
         self._look = time.monotonic()  # what happened between the write and the watch is seen at once
         return self
@@ -212,7 +221,7 @@ class _Feed:
         while not self._closed.is_set() and not self._stop.is_set():
             try:
                 self._watch = self._client.watch(self._resource, self._live, 300)
-            except (ApiError, Unreachable):
+            except (ApiError, UnreachableError):
                 if self._closed.wait(_LOOK_AGAIN):
                     return
                 continue
@@ -228,7 +237,7 @@ class _Feed:
             self._look = time.monotonic() + _LOOK_AGAIN
             try:
                 found = self._client.find(self._resource, self._namespace, self._name)
-            except (ApiError, Unreachable):
+            except (ApiError, UnreachableError):
                 return None
             return _GONE if found is None else found
         try:
