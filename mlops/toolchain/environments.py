@@ -71,19 +71,21 @@ class PluginEnvironment:
             _make_code(self.code)
 
 
-@cache
 def plugin_environment() -> PluginEnvironment:
     """Return the environment of this checkout's plugins, whether or not it is made yet."""
+    packages, code = _keys()
+    return PluginEnvironment(paths.cache("plugins", f"packages-{packages}"), paths.cache("plugins", f"code-{code}"))
+
+
+@cache
+def _keys() -> tuple[str, str]:
     packages, code = hashlib.sha256(), hashlib.sha256(b"1")
     interpreter = [platform.python_version(), sys.implementation.cache_tag, os.path.realpath(sys.executable)]
     packages.update("\n".join([*map(str, interpreter), *_requirements()]).encode())
     for file in _sources():
         code.update(f"\0{file.relative_to(PLUGINS)}\0".encode())
         code.update(file.read_bytes())
-    return PluginEnvironment(
-        paths.cache("plugins", f"packages-{packages.hexdigest()[:12]}"),
-        paths.cache("plugins", f"code-{code.hexdigest()[:12]}"),
-    )
+    return packages.hexdigest()[:12], code.hexdigest()[:12]
 
 
 def _make_packages(target: Path) -> None:

@@ -32,10 +32,16 @@ def source_of(module: Module, source: Source) -> Source:
 
 
 class Installer:
-    """Installs tools. `fetch` says how each source makes the executables of a module."""
+    """Installs tools. `fetch` says how each source makes the executables of a module, `free` the bytes left on disk."""
 
-    def __init__(self, choice: Choice | None = None, fetch: Mapping[Source, Fetch] | None = None) -> None:
+    def __init__(
+        self,
+        choice: Choice | None = None,
+        fetch: Mapping[Source, Fetch] | None = None,
+        free: Callable[[Path], float] = lambda folder: shutil.disk_usage(folder).free,
+    ) -> None:
         self._choice = choice
+        self._free = free
         self._fetch = fetch or {Source.REGISTRY_ONLY: golang.build, Source.UPSTREAM: upstream.download}
 
     @property
@@ -115,7 +121,7 @@ class Installer:
         needed = sum(module.megabytes for module in built)
         if paths.cache("go", "build").exists():
             needed /= 4  # an interrupted or earlier build has left most of it
-        free = shutil.disk_usage(cache).free / 1e6
+        free = self._free(cache) / 1e6
         if free < needed + _SPARE_MEGABYTES:
             msg = f"{cache} has {free / 1000:.1f} GB free; the tools need {(needed + _SPARE_MEGABYTES) / 1000:.1f} GB"
             raise OperationError(

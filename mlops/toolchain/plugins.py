@@ -8,7 +8,6 @@ import shlex
 import shutil
 import subprocess
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 from components._core import paths
@@ -43,12 +42,35 @@ CODE = "MLOPS_PLUGIN_RUN"
 LANGUAGE = "pulumi-language-python"
 KUBERNETES = "pulumi-resource-kubernetes"
 
+DYNAMIC = "pulumi-resource-pulumi-python"
+
 _SDK = "github.com/pulumi/pulumi/sdk/v3"
 _SCRIPTS = {
     f"{LANGUAGE}-exec": f"python/cmd/{LANGUAGE}-exec",
-    "pulumi-resource-pulumi-python": "python/dist/pulumi-resource-pulumi-python",
+    DYNAMIC: f"python/dist/{DYNAMIC}",
 }
 """Files of the official release that its Go module carries."""
+
+_WATCHED = """\
+#!/bin/sh
+# Written by `mlops toolchain`: runs the SDK's script of this name, and ends it when the engine was killed and cannot.
+engine=$PPID
+(
+  trap '' TERM
+  while kill -0 "$engine"; do
+    sleep 1
+    kill -0 $$ || exit
+  done
+  kill -s TERM -- "-$$"
+  sleep 2
+  kill -s KILL -- "-$$"
+) < /dev/null > /dev/null 2>&1 &
+exec "$(dirname "$(readlink -f "$0")")/sdk/$(basename "$0")" "$@"
+"""
+"""The engine starts every plugin as a process group of its own, which is what is ended."""
+
+_LAYOUT = "3"
+"""Part of the key of the engine's folder: raise it when what is put into that folder changes."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +103,7 @@ def engine_folder(source: Source) -> Path:
     built = folder_of(modules()["pulumi"], source)
     if source is Source.UPSTREAM:
         return built
-    parts = [built.name, str(official_language_host() or ""), str(plugin_environment().python)]
+    parts = [_LAYOUT, built.name, str(official_language_host() or ""), str(plugin_environment().python)]
     return paths.cache("plugins", f"engine-{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:12]}")
 
 
@@ -102,8 +124,8 @@ def ensure_engine(source: Source) -> Path:
     try:
         _link(folder_of(modules()["pulumi"], source) / "pulumi", partial / "pulumi")
         for name, file in _sdk_files().items():
-            shutil.copyfile(file, partial / name)
-            (partial / name).chmod(0o755)
+            _script(partial / (f"sdk/{name}" if name == DYNAMIC else name), file.read_text())
+        _script(partial / DYNAMIC, _WATCHED)
         official = official_language_host()
         if official is not None:
             (partial / LANGUAGE).symlink_to(official)
@@ -193,6 +215,12 @@ def _launcher(file: Path, plugin: str, environment: PluginEnvironment) -> None:
     partial.rename(file)
 
 
+def _script(file: Path, text: str) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(text)
+    file.chmod(0o755)
+
+
 def _link(source: Path, target: Path) -> None:
     try:
         target.hardlink_to(source)
@@ -200,7 +228,6 @@ def _link(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-@cache
 def _sdk_files() -> dict[str, Path]:
     """Return the scripts of the SDK, from its Go module at the version and hash that the engine's go.sum locks."""
     version = f"v{modules()['pulumi'].version}"
