@@ -15,6 +15,9 @@ __all__ = ["Engine", "EngineError", "find"]
 KIND_PROVIDER = "KIND_EXPERIMENTAL_PROVIDER"
 """The variable by which kind itself is told which engine to use."""
 
+CHOICE = "MLOPS_ENGINE"
+"""The variable by which people choose."""
+
 
 class EngineError(Exception):
     """A command of the container engine failed. The text holds the command and the end of what it said."""
@@ -60,10 +63,10 @@ class Engine:
 
 
 def find(environment: Mapping[str, str] | None = None) -> Engine | None:
-    """Return the engine in use: what kind was told to use, else docker, else podman, whichever is installed."""
+    """Return the engine in use: what kind or we were told to use, else docker, else podman, whichever is installed."""
     environment = os.environ if environment is None else environment
     path = environment.get("PATH")
-    told = environment.get(KIND_PROVIDER, "").strip()
+    told = (environment.get(KIND_PROVIDER) or environment.get(CHOICE) or "").strip()
     for name in (told,) if told else ("docker", "podman"):
         if shutil.which(name, path=path):
             return Engine(name, dict(environment))

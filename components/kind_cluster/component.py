@@ -63,7 +63,7 @@ class KindClusterComponent(Component[KindClusterConfig]):
             self.loaded[reference] = NodeImage(
                 reference.rpartition("/")[2].partition(":")[0],
                 reference=reference,
-                cluster_name=self.kind.cluster_name,
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[self.kind], delete_before_replace=False),
+                cluster=self.kind,
+                opts=pulumi.ResourceOptions(parent=self),
             )
         return self.loaded[reference]

@@ -17,8 +17,9 @@ export UV_PROJECT_ENVIRONMENT=/opt/venv UV_LINK_MODE=copy UV_PYTHON=/usr/bin/pyt
 /tmp/uv/bin/uv sync --project /opt/platform --locked --no-dev --quiet
 
 packages=/opt/venv/lib/python3.11/site-packages
-find "$packages" -depth -type d \( -name tests -o -name include \) -not -path '*/sklearn/*' -not -path '*/pandera/*' \
-  -exec rm -rf {} +
+for package in numpy scipy pandas pyarrow statsmodels matplotlib sklearn; do
+  find "$packages/$package" -depth -type d \( -name tests -o -name include \) -exec rm -rf {} +
+done
 find "$packages" -name '*.pyi' -delete
 rm -rf "$packages/jupyterlab_plotly"
 # Unchecked: the layers of an image keep no reliable times, and a stale file cannot be rewritten there.
