@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -126,24 +125,25 @@ def _take_back_object(
 
 
 def _take_back_cluster(resource: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-    """Remove what there is of a kind cluster that was being created."""
-    inputs = resource.get("inputs") or {}
-    name = inputs.get("cluster_name") or inputs.get("clusterName") or inputs.get("name")
-    if not isinstance(name, str):
-        return
-    done = subprocess.run(
-        ["kind", "delete", "cluster", "--name", name],
-        env=dict(environment),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """Remove what there is of a kind cluster that was being created, unless a state is known to have it."""
+    from components.kind_cluster.kind import Marker
+    from components.kind_cluster.nodes import Nodes
+
+    name = (resource.get("inputs") or {}).get("cluster_name")
     engine = containers.find(environment)
-    left = engine and engine.inspect("container", f"{name}-control-plane")
-    if done.returncode or left:
-        msg = f"what there is of the unfinished cluster {name} cannot be removed: {done.stderr.strip()}"
-        raise OperationError(msg, fix=f"kind delete cluster --name {name}")
+    if engine is None or not isinstance(name, str):
+        return
+    marker = Marker.read(name)
+    if marker is None or marker.recorded or marker.backend != environment.get("PULUMI_BACKEND_URL", ""):
+        return
+    nodes = Nodes(engine)
+    try:
+        nodes.remove(name)
+        nodes.wait_gone(name)
+    except containers.EngineError as error:
+        msg = f"what there is of the unfinished cluster {name} cannot be removed: {error}"
+        raise OperationError(msg, fix=f"kind delete cluster --name {name}") from error
+    Marker.file(name).unlink(missing_ok=True)
 
 
 class KubernetesObjects:

@@ -1,0 +1,6 @@
+.PHONY: up test down check docs
+up: ; @scripts/install && .venv/bin/mlops up
+test: ; @scripts/install && scripts/test
+down: ; @scripts/install && .venv/bin/mlops down
+check: ; @scripts/install && scripts/check
+docs: ; @scripts/install && scripts/docs
