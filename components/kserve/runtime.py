@@ -18,7 +18,7 @@ PORT = 8080
 INFERENCE_SERVICE = "serving.kserve.io/inferenceservice"
 """Label of every predictor pod; its value is the InferenceService."""
 
-PREDICTORS = {"match_expressions": [{"key": INFERENCE_SERVICE, "operator": "Exists"}]}
+PREDICTORS: Any = {"match_expressions": [{"key": INFERENCE_SERVICE, "operator": "Exists"}]}
 
 ANNOTATIONS = {
     "MODEL_NAME": "oss-mlops-platform/model-name",
@@ -26,6 +26,7 @@ ANNOTATIONS = {
     "MODEL_RUN_ID": "oss-mlops-platform/run-id",
 }
 """Variables of the model server, and the annotations of an InferenceService that they are taken from."""
+
 
 def serving_runtime(image: str, resources: Resources) -> dict[str, Any]:
     """Return the spec of the ClusterServingRuntime.

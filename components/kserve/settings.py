@@ -9,7 +9,9 @@ from components._core.config import Resources
 __all__ = ["controller_settings"]
 
 
-def controller_settings(*, storage_image: str, agent_image: str, storage: Resources, agent: Resources) -> dict[str, str]:
+def controller_settings(
+    *, storage_image: str, agent_image: str, storage: Resources, agent: Resources
+) -> dict[str, str]:
     """Return the data of ConfigMap `inferenceservice-config`.
 
     The webhook refuses every pod when one of the quantities is missing, even of parts that nobody uses.

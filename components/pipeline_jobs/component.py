@@ -64,7 +64,7 @@ class PipelineJobsComponent(Component[PipelineJobsConfig]):
         serving = self.needs.get(ModelServing)
         if serving is None:
             return
-        metadata = {"name": "pipelines", "namespace": serving.namespace, "labels": labels(self.name)}
+        metadata: Any = {"name": "pipelines", "namespace": serving.namespace, "labels": labels(self.name)}
         role = kubernetes.rbac.v1.Role(
             "pipelines-serving",
             metadata=metadata,
@@ -100,7 +100,6 @@ class PipelineJobsComponent(Component[PipelineJobsConfig]):
             AWS_ENDPOINT_URL=bucket.endpoint,
             AWS_DEFAULT_REGION=bucket.region,
             PIPELINE_ROOT=f"s3://{bucket.name}",
-            KFP_DISABLE_EXECUTION_CACHING_BY_DEFAULT="true",
         )
 
         def template(values: dict[str, Any]) -> str:

@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
     from platform_runtime.traffic import Report
 
-__all__ = ["Cluster", "Deployment", "DeploymentError", "Kubernetes", "Version", "deploy", "inference_service", "resolve"]
+__all__ = [
+    "Cluster",
+    "Deployment",
+    "DeploymentError",
+    "Kubernetes",
+    "Version",
+    "deploy",
+    "inference_service",
+    "resolve",
+]
 
 GROUP, GENERATION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
 

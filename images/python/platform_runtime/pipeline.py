@@ -154,7 +154,7 @@ class Watch(logging.Filter):
         if status != "SUCCESS":
             task.reason = _reason(self.output)
         self.tasks.append(task)
-        self._tell({"event": "task", **vars(task)})
+        self._tell({"event": "task", **{"task" if key == "name" else key: value for key, value in vars(task).items()}})
 
     @contextlib.contextmanager
     def following(self) -> Iterator[None]:
@@ -284,7 +284,12 @@ def main(arguments: Sequence[str]) -> int:
             upload(options.root, f"{target.rstrip('/')}/{options.run}")
         summary = evidence.summary()
     except Exception as error:
-        summary = {"event": "run", "run": options.run, "status": "FAILURE", "reason": f"{type(error).__name__}: {error}"}
+        summary = {
+            "event": "run",
+            "run": options.run,
+            "status": "FAILURE",
+            "reason": f"{type(error).__name__}: {error}",
+        }
         logging.getLogger(__name__).exception("the run could not be carried out")
     tell(summary)
     _leave_message(summary)
