@@ -16,6 +16,7 @@ from typing import Any
 
 import pulumi
 import ruamel.yaml
+from pulumi import dynamic
 from pulumi.runtime import rpc
 from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mocks
 
@@ -93,9 +94,8 @@ def _made_by_provider(args: MockResourceArgs) -> dict[str, Any]:
     if args.typ.startswith("kubernetes:"):
         metadata = args.inputs.get("metadata") or {}
         return {"metadata": {"name": args.name, **metadata}} if isinstance(metadata, dict) else {}
-    if not args.typ.startswith("pulumi-python:dynamic"):
-        return {}
-    return {key: f"[{args.name}.{key}]" for key, value in args.inputs.items() if value is None}
+    made = (cls for cls in dynamic.Resource.__subclasses__() if args.typ == f"pulumi-python:{cls._resource_type_name}")
+    return {key: f"[{args.name}.{key}]" for cls in made for key in cls.__annotations__ if key not in args.inputs}
 
 
 def _short(urn: str) -> str:

@@ -8,7 +8,16 @@ from typing import Any
 from components._core.component import labels
 from components._core.config import Resources
 
-__all__ = ["USER", "container", "deployment_spec", "http_probe", "pod_spec", "pod_template", "tcp_probe", "volume_claim"]
+__all__ = [
+    "USER",
+    "container",
+    "deployment_spec",
+    "http_probe",
+    "pod_spec",
+    "pod_template",
+    "tcp_probe",
+    "volume_claim",
+]
 
 USER = 65532
 """User and group every container of ours runs as; the images have an entry for it."""

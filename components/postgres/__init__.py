@@ -1,0 +1,1 @@
+"""A PostgreSQL server that gives every consumer a database and an owner of its own."""

@@ -1,0 +1,192 @@
+"""Run PostgreSQL on a volume and hand out databases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components._core import images
+from components._core.component import Component, Promises, labels
+from components._core.config import Resources
+from components._core.contracts import Database, SqlDatabase
+from components._core.workload import container, pod_spec, pod_template, tcp_probe, volume_claim
+from components.postgres import files
+from components.postgres.config import PostgresConfig
+
+__all__ = ["PostgresComponent"]
+
+CLAIM = "postgres-claim"
+"""Name of the pods that create databases; the server's Service must not select them."""
+
+
+CLAIM_RESOURCES = Resources.model_validate(
+    {"cpu": "10m", "memory": "16Mi", "cpuLimit": "500m", "memoryLimit": "64Mi"}
+)
+
+
+class PostgresComponent(Component[PostgresConfig]):
+    """One server, one volume; each claim is a Job that creates a database and its owner, and may run again."""
+
+    config_class = PostgresConfig
+    provides = (SqlDatabase,)
+
+    def deploy(self) -> Promises:
+        self.namespace = self.create_namespace()
+        self.host = f"{self.name}.{self.namespace}.svc.cluster.local"
+        self.allow_ingress(self.namespace, self.name, files.PORT)
+        self.superuser = self._secret("superuser", self.password("superuser"))
+        self.claim_files = self._config_map(
+            CLAIM, {"claim.sh": files.CLAIM_SCRIPT, "claim.sql": files.CLAIM_SQL}, app=CLAIM
+        )
+        self.server = self._server()
+        self.claimed: set[str] = set()
+        return Promises(SqlDatabase(claim=self.claim))
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        return {
+            "address": f"{self.host}:{files.PORT}",
+            "open": f"kubectl -n {self.namespace} port-forward service/{self.name} {files.PORT}",
+        }
+
+    def claim(self, name: str) -> Database:
+        """Create the named database and an owner of the same name. Raises ValueError when it was claimed before."""
+        if name in self.claimed:
+            msg = f"database {name!r} is claimed twice: every consumer needs a name of its own"
+            raise ValueError(msg)
+        self.claimed.add(name)
+        password = self.password(name)
+        job = kubernetes.batch.v1.Job(
+            f"{CLAIM}-{name}",
+            metadata={"namespace": self.namespace, "labels": labels(CLAIM)},
+            spec={
+                "backoff_limit": 4,
+                "active_deadline_seconds": 300,
+                "template": pod_template(CLAIM, self._claim_pod(name, self._secret(name, password))),
+            },
+            opts=self.options(depends_on=[self.server]),
+        )
+        return Database(
+            host=pulumi.Output.from_input(self.host),
+            port=files.PORT,
+            name=name,
+            username=name,
+            password=password,
+            ready=job,
+        )
+
+    def _secret(self, name: str, password: pulumi.Output[str]) -> kubernetes.core.v1.Secret:
+        return kubernetes.core.v1.Secret(
+            f"{self.name}-{name}",
+            metadata={"namespace": self.namespace, "labels": labels(self.name)},
+            string_data={"password": password},
+            opts=self.options(),
+        )
+
+    def _config_map(self, name: str, data: dict[str, str], app: str) -> kubernetes.core.v1.ConfigMap:
+        return kubernetes.core.v1.ConfigMap(
+            name,
+            metadata={"namespace": self.namespace, "labels": labels(app)},
+            data=data,
+            opts=self.options(),
+        )
+
+    def _server(self) -> kubernetes.apps.v1.StatefulSet:
+        metadata = {"name": self.name, "namespace": self.namespace, "labels": labels(self.name)}
+        claim = kubernetes.core.v1.PersistentVolumeClaim(
+            f"{self.name}-data",
+            metadata={**metadata, "name": "data"},
+            spec=volume_claim(self.config.storage, self.cluster.storage_class),
+            opts=self.options(protect=self.config.protect),
+        )
+        service = kubernetes.core.v1.Service(
+            self.name,
+            # The workload is what is waited for; its Service has nothing to settle before it.
+            metadata={**metadata, "annotations": {"pulumi.com/skipAwait": "true"}},
+            spec={
+                "selector": {"app.kubernetes.io/name": self.name},
+                "ports": [{"name": "postgres", "port": files.PORT, "target_port": "postgres"}],
+            },
+            opts=self.options(),
+        )
+        return kubernetes.apps.v1.StatefulSet(
+            self.name,
+            metadata=metadata,
+            spec={
+                "replicas": 1,
+                "service_name": self.name,
+                "selector": {"match_labels": {"app.kubernetes.io/name": self.name}},
+                "template": pod_template(self.name, self._server_pod()),
+            },
+            opts=self.options(depends_on=[claim, service]),
+        )
+
+    def _server_pod(self) -> Any:
+        config = self._config_map(
+            self.name,
+            {
+                "passwd": files.PASSWD,
+                "pg_hba.conf": files.HBA,
+                "postgresql.conf": files.settings(self.config),
+                "start.sh": files.start_script(),
+            },
+            app=self.name,
+        )
+        server = container(
+            "postgres",
+            images.reference("postgres"),
+            self.config.resources,
+            command=["sh", "/etc/postgres/start.sh"],
+            ports={"postgres": files.PORT},
+            mounts={
+                "/etc/passwd": "config/passwd",
+                "/etc/postgres": "config",
+                "/run/secrets/superuser": "superuser",
+                "/tmp": "tmp",  # noqa: S108 (a volume of its own)
+                "/var/lib/postgresql/data": "data",
+            },
+            # Only the real server listens on TCP: neither initdb nor the single-user run does.
+            startup=tcp_probe("postgres", period_seconds=2, failure_threshold=150),
+            readiness=tcp_probe("postgres", period_seconds=10),
+            liveness=tcp_probe("postgres", period_seconds=20, failure_threshold=6),
+            # SIGTERM waits for every client to go away; a fast shutdown ends their sessions and writes a checkpoint.
+            lifecycle={
+                "pre_stop": {"exec_": {"command": ["pg_ctl", "stop", "--mode=fast", f"--pgdata={files.DATA}"]}}
+            },
+        )
+        return pod_spec(
+            [server],
+            volumes={
+                "config": {"config_map": {"name": config.metadata.name}},
+                "superuser": {"secret": {"secret_name": self.superuser.metadata.name}},
+                "tmp": {"empty_dir": {"size_limit": "64Mi"}},
+                "data": {"persistent_volume_claim": {"claim_name": "data"}},
+            },
+            termination_grace_period_seconds=60,
+        )
+
+    def _claim_pod(self, name: str, owner: kubernetes.core.v1.Secret) -> Any:
+        def password(secret: kubernetes.core.v1.Secret) -> Any:
+            return {"secret_key_ref": {"name": secret.metadata.name, "key": "password"}}
+
+        claim = container(
+            "claim",
+            images.reference("postgres"),
+            CLAIM_RESOURCES,
+            command=["sh", "/etc/claim/claim.sh"],
+            env={
+                "PGHOST": self.host,
+                "PGUSER": files.SUPERUSER,
+                "PGDATABASE": "postgres",
+                "PGCONNECT_TIMEOUT": "10",
+                "PGPASSWORD": password(self.superuser),
+                "CLAIM_NAME": name,
+                "CLAIM_PASSWORD": password(owner),
+            },
+            mounts={"/etc/claim": "claim"},
+        )
+        volumes = {"claim": {"config_map": {"name": self.claim_files.metadata.name}}}
+        return pod_spec([claim], volumes=volumes, restart_policy="Never")

@@ -1,0 +1,1 @@
+"""Metrics and alerts: the Prometheus Operator with one Prometheus and one Alertmanager."""
