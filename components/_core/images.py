@@ -14,7 +14,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from components._core import paths, sources
 from components._core.sources import Source
 
-__all__ = ["LOCAL", "Image", "Layer", "Upstream", "catalogue", "find_references", "image", "is_local", "key", "names", "reference"]
+__all__ = [
+    "LOCAL",
+    "Image",
+    "Layer",
+    "Upstream",
+    "catalogue",
+    "find_references",
+    "image",
+    "is_local",
+    "key",
+    "names",
+    "reference",
+]
 
 LOCAL = "localhost/oss-mlops-platform"
 """Where the images we build live: a name that no registry answers to, so that nothing is ever pulled by mistake."""
@@ -147,7 +159,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _load(file: Path) -> Image:
-    return Image.model_validate(yaml.load(file.read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    return Image.model_validate(yaml.safe_load(file.read_bytes()))
 
 
 _IMAGE_KEY = re.compile(r"(?:^|[a-z])[iI]mage$|^image$")

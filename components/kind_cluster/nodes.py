@@ -91,6 +91,7 @@ class Nodes:
     def remove(self, cluster: str) -> None:
         """Remove whatever there is of a cluster: containers, volumes, and the network when nobody uses it."""
         if containers := self._containers(cluster):
+            self.engine.run("kill", *containers, check=False)  # podman's rm would wait ten seconds for each to end
             self.engine.run("rm", "--force", "--volumes", *containers)
         if volumes := self._volumes(cluster):
             self.engine.run("volume", "rm", "--force", *volumes)

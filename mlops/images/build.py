@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 from components._core import engine as engines
 from components._core import images, paths, sources
@@ -29,14 +33,29 @@ __all__ = ["Builder"]
 _NEEDED_BYTES = 5 << 30
 _LOG_LINES = 15
 _DEBIAN = "http://deb.debian.org/debian"
-_WASTE = ("var/cache/apt/archives", "var/lib/apt/lists", "var/log", *(f"usr/share/{x}" for x in ("doc", "man", "info", "locale")))
+_WASTE = (
+    "var/cache/apt/archives",
+    "var/lib/apt/lists",
+    "var/log",
+    *(f"usr/share/{x}" for x in ("doc", "man", "info", "locale")),
+)
 _BUNDLES = (
     *(os.environ.get(name) for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT")),
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
 )
-_SETTINGS = ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_DEFAULT_TIMEOUT", "PIP_TRUSTED_HOST", "UV_DEFAULT_INDEX",
-             "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_HTTP_TIMEOUT", "UV_INSECURE_HOST")
+_SETTINGS = (
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_DEFAULT_TIMEOUT",
+    "PIP_TRUSTED_HOST",
+    "UV_DEFAULT_INDEX",
+    "UV_INDEX",
+    "UV_INDEX_URL",
+    "UV_EXTRA_INDEX_URL",
+    "UV_HTTP_TIMEOUT",
+    "UV_INSECURE_HOST",
+)
 
 
 class Builder:
@@ -83,14 +102,16 @@ class Builder:
             with console.step(f"image {name}", expected=recipe.seconds), self._workspace() as work:
                 if recipe.layer:
                     return self._layer(work, name, reference, base, programs)
-                try:
-                    if recipe.debootstrap:
-                        self._debootstrap(work, reference, recipe.debootstrap)
-                    else:
-                        self._containerfile(work, name, reference, base, programs)
-                    return transfer.save(self.engine, self.store, reference)
-                finally:
-                    self.engine.run("image", "rm", "--force", reference, check=False)
+                with self._lock("engine"):
+                    transfer.sweep(self.engine)
+                    try:
+                        if recipe.debootstrap:
+                            self._debootstrap(work, reference, recipe.debootstrap)
+                        else:
+                            self._containerfile(work, name, reference, base, programs)
+                        return transfer.save(self.engine, self.store, reference)
+                    finally:
+                        self.engine.run("image", "rm", "--force", reference, check=False)
 
     def _base(self, recipe: Image) -> str:
         """Return the reference of the base, built where it is ours."""
@@ -128,9 +149,7 @@ class Builder:
         with archive.open("rb") as content:
             self.engine.run("import", "-", reference, stdin=content, timeout=600)
 
-    def _containerfile(
-        self, work: Path, name: str, reference: str, base: str, programs: Mapping[str, Path]
-    ) -> None:
+    def _containerfile(self, work: Path, name: str, reference: str, base: str, programs: Mapping[str, Path]) -> None:
         context = work / "context"
         _fill(context, name, programs)
         stored = self.store.find(base) if images.is_local(base) else None
@@ -162,6 +181,7 @@ class Builder:
 
     @contextmanager
     def _lock(self, reference: str) -> Iterator[None]:
+        """Let one process at a time build one image, and one at a time use the engine for it."""
         file = self.store.folder / "locks" / reference.rpartition("/")[2].replace(":", "-")
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("w") as handle:
@@ -175,7 +195,7 @@ class Builder:
         parent.mkdir(parents=True, exist_ok=True)
         for left in parent.iterdir():
             owner = left.name.partition("-")[0]
-            if not owner.isdigit() or not Path("/proc", owner).exists():
+            if not owner.isdigit() or not psutil.pid_exists(int(owner)):
                 shutil.rmtree(left, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=parent))
         try:
@@ -230,6 +250,7 @@ def _run(command: Sequence[str], work: Path, *, doing: str, environment: Mapping
             stderr=subprocess.STDOUT,
             env=dict(environment) if environment else None,
             start_new_session=True,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 (one thread)
         )
         try:
             code = run.wait()
@@ -244,9 +265,15 @@ def _run(command: Sequence[str], work: Path, *, doing: str, environment: Mapping
         raise OperationError(msg, fix=f"all of it is in {log}")
 
 
+def _end_with_parent() -> None:
+    """Ask the kernel to end a build when whoever wanted it is killed."""
+    set_parent_death_signal = 1
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
 def _toolchain_program(name: str) -> Path:
     if folder := os.environ.get("MLOPS_BIN_DIR"):
         return Path(folder, name)
-    from mlops import toolchain  # noqa: PLC0415 (only a build from package registries needs it)
+    from mlops import toolchain
 
     return toolchain.binary(name)

@@ -13,9 +13,12 @@ from mlops import console
 from mlops.errors import OperationError, UsageError
 from mlops.images import registry, transfer
 from mlops.images.build import Builder
-from mlops.images.store import Store
+from mlops.images.store import Store, Stored
 
 __all__ = ["app"]
+
+_BYTES_PER_SECOND = 40e6
+"""How quickly layers get into a node, to tell people what to expect."""
 
 app = typer.Typer(help="The container images: which there are, and where they are.", no_args_is_help=True)
 
@@ -42,7 +45,9 @@ def list_(
 
 
 @app.command()
-def build(names: Annotated[list[str] | None, typer.Argument(help="Images by name; all, when none is named.")] = None) -> None:
+def build(
+    names: Annotated[list[str] | None, typer.Argument(help="Images by name; all, when none is named.")] = None,
+) -> None:
     """Build what is missing. What is built already is kept; can be interrupted and run again."""
     unknown = sorted(set(names or []) - set(images.names()))
     if unknown:
@@ -69,20 +74,21 @@ def load(
     builder = Builder()
     nodes = transfer.nodes(builder.engine, cluster) if cluster else []
     for reference in references:
-        name = _name(reference, builder)
-        if name is None:
+        stored = _stored(reference, builder)
+        if stored is None:
             console.err.print(f"{reference} is pulled by whoever runs it", markup=False)
             continue
-        (stored,) = builder.ensure([name])
-        places = [lambda node=node: transfer.into_node(builder.engine, builder.store, node, stored) for node in nodes]
-        places = places or [lambda: transfer.into_engine(builder.engine, builder.store, stored)]
-        with console.step(f"load {stored.reference}", expected=stored.size / 40e6):
-            for place in places:
-                place()
+        with console.step(f"load {stored.reference}", expected=stored.size / _BYTES_PER_SECOND):
+            if engine:
+                transfer.into_engine(builder.engine, builder.store, stored)
+            for node in nodes:
+                transfer.into_node(builder.engine, builder.store, node, stored)
 
 
 @app.command()
-def pin(names: Annotated[list[str] | None, typer.Argument(help="Images by name; all, when none is named.")] = None) -> None:
+def pin(
+    names: Annotated[list[str] | None, typer.Argument(help="Images by name; all, when none is named.")] = None,
+) -> None:
     """Ask the registries for the digests of the upstream images and write them into the recipes."""
     for name in names or images.names():
         if images.image(name).upstream and registry.pin(name):
@@ -92,26 +98,30 @@ def pin(names: Annotated[list[str] | None, typer.Argument(help="Images by name; 
 @app.command()
 def prune() -> None:
     """Remove built images that the recipes of this checkout do not make any more."""
-    source = Builder().source
-    freed = Store().prune({images.reference(name, source) for name in images.names()})
+    builder = Builder()
+    keep = {images.reference(name, builder.source) for name in images.names()}
+    transfer.prune(builder.engine, keep)
+    freed = builder.store.prune(keep)
     console.err.print(f"{freed / 2**20:.0f} MiB freed")
 
 
-def _name(reference: str, builder: Builder) -> str | None:
-    """Return the name of the image that a reference or name means; None when it is not built here."""
+def _stored(reference: str, builder: Builder) -> Stored | None:
+    """Return the image that a reference or name means, built if need be; None when it is not built here."""
     if reference in images.names():
         reference = images.reference(reference, builder.source)
     if not images.is_local(reference):
         return None
+    if found := builder.store.find(reference):
+        return found
     name, _, _ = reference.removeprefix(f"{images.LOCAL}/").partition(":")
     if name not in images.names():
         msg = f"there is no image {name}"
         raise UsageError(msg, fix=f"images are {', '.join(images.names())}")
     current = images.reference(name, builder.source)
-    if reference != current and not builder.store.find(reference):
+    if reference != current:
         msg = f"{reference} is not built, and the recipe now makes {current}"
-        raise OperationError(msg, fix="mlops up, which asks for the image of the recipe")
-    return name
+        raise OperationError(msg, fix="mlops up, which asks for what the recipe makes")
+    return next(iter(builder.ensure([name])))
 
 
 def _of_catalogue() -> list[dict[str, Any]]:

@@ -13,13 +13,9 @@ from mlops.errors import OperationError
 __all__ = ["digest", "pin", "upstream"]
 
 _DIGEST = "Docker-Content-Digest"
-_ACCEPT = ", ".join(
-    [
-        "application/vnd.oci.image.index.v1+json",
-        "application/vnd.docker.distribution.manifest.list.v2+json",
-        "application/vnd.oci.image.manifest.v1+json",
-        "application/vnd.docker.distribution.manifest.v2+json",
-    ]
+_ACCEPT = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, "
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.v2+json"
 )
 _HOSTS = {"docker.io": "registry-1.docker.io"}
 

@@ -15,13 +15,13 @@ import tarfile
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 from components._core import paths
 from mlops.errors import OperationError
 
-__all__ = ["Blob", "Stored", "Store"]
+__all__ = ["Blob", "Store", "Stored"]
 
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -91,7 +91,7 @@ class Store:
         with tarfile.open(fileobj=archive, mode="r|") as members:
             for member in members:
                 if member.issym() or member.islnk():
-                    links[member.name] = os.path.normpath(os.path.join(os.path.dirname(member.name), member.linkname))
+                    links[member.name] = os.path.normpath(PurePosixPath(member.name).parent / member.linkname)
                 content = members.extractfile(member) if member.isreg() else None
                 if content is None:
                     continue

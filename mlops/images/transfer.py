@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 
 from components._core.engine import Engine
+from components._core.images import LOCAL
 from mlops.errors import OperationError
 from mlops.images.store import Store, Stored
 
-__all__ = ["held_by_node", "into_engine", "into_node", "nodes", "save"]
+__all__ = ["held_by_node", "into_engine", "into_node", "nodes", "prune", "save", "sweep"]
 
 _CTR = ("ctr", "--namespace", "k8s.io")
 
@@ -30,6 +31,25 @@ def save(engine: Engine, store: Store, reference: str) -> Stored:
         msg = f"`{' '.join(command)}` failed: {said}"
         raise OperationError(msg)
     return stored
+
+
+def sweep(engine: Engine) -> None:
+    """Remove what builds of ours that were killed left in the engine. No other build of ours may be running."""
+    if engine.name != "podman":
+        return  # docker builds leave nothing but their cache
+    rows = engine.run("ps", "--all", "--external", "--format", "{{.ID}} {{.Names}} {{.Image}}").splitlines()
+    for row in rows:
+        container, name, *image = row.split()
+        if "working-container" in name and image and image[0].startswith(f"{LOCAL}/"):
+            engine.run("rm", "--force", container, check=False)
+
+
+def prune(engine: Engine, keep: AbstractSet[str]) -> None:
+    """Remove our images from the engine that are not kept and that no container uses."""
+    rows = engine.run("images", "--filter", f"reference={LOCAL}/*", "--format", "{{.Repository}}:{{.Tag}}").split()
+    for reference in rows:
+        if reference not in keep:
+            engine.run("image", "rm", reference, check=False)
 
 
 def into_engine(engine: Engine, store: Store, stored: Stored) -> bool:
@@ -104,4 +124,3 @@ def _pipe(
         last = b"".join(said).decode(errors="replace").strip().splitlines()[-3:]
         msg = f"`{' '.join(command)}` failed for image {stored.reference}: {' / '.join(last)}"
         raise OperationError(msg)
-
