@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from pathlib import Path
 
 import yaml
@@ -16,10 +15,11 @@ from components._core.sources import Source
 
 __all__ = [
     "LOCAL",
+    "RECIPES",
     "Image",
     "Layer",
+    "Recipes",
     "Upstream",
-    "catalogue",
     "find_references",
     "image",
     "is_local",
@@ -33,9 +33,6 @@ LOCAL = "localhost/oss-mlops-platform"
 
 _FORMAT = "1"
 """Part of every key: raise it when the way images are put together changes."""
-
-_ROOT = paths.CHECKOUT / "images"
-_TOOLCHAIN = paths.CHECKOUT / "toolchain"
 
 
 class Upstream(BaseModel):
@@ -85,65 +82,75 @@ class Image(BaseModel):
     """How long a build takes on two cores, to tell people what to expect."""
 
 
-@cache
-def catalogue() -> Mapping[str, Image]:
-    """Return every image by name."""
-    return {file.parent.name: _load(file) for file in sorted(_ROOT.glob("*/image.yaml"))}
+class Recipes:
+    """The recipes below one folder, and the locked modules of the tools that go into them."""
+
+    def __init__(self, folder: Path, toolchain: Path) -> None:
+        self.folder = folder
+        self.toolchain = toolchain
+        self._images: dict[str, Image] = {}
+        self._keys: dict[tuple[str, Source], str] = {}
+
+    def names(self) -> list[str]:
+        """Return the names of all images."""
+        return sorted(file.parent.name for file in self.folder.glob("*/image.yaml"))
+
+    def image(self, name: str) -> Image:
+        """Return one image. Raises KeyError, naming what exists."""
+        if name not in self._images:
+            file = self.folder / name / "image.yaml"
+            if not file.is_file():
+                msg = f"there is no image {name!r}; images are {', '.join(self.names())}"
+                raise KeyError(msg)
+            self._images[name] = Image.model_validate(yaml.safe_load(file.read_bytes()))
+        return self._images[name]
+
+    def reference(self, name: str, source: Source | None = None) -> str:
+        """Return what a pod asks for: the upstream image, or the local one by content where it has to be built.
+
+        `source` defaults to the one in use.
+        """
+        source = source or sources.chosen() or Source.UPSTREAM
+        upstream = self.image(name).upstream
+        if source is Source.UPSTREAM and upstream:
+            return upstream
+        return f"{LOCAL}/{name}:{self.key(name, source)}"
+
+    def key(self, name: str, source: Source | None = None) -> str:
+        """Return 12 hex digits that change when anything the image is made of changes."""
+        source = source or sources.chosen() or Source.UPSTREAM
+        if (name, source) not in self._keys:
+            self._keys[name, source] = self._key(name, source)
+        return self._keys[name, source]
+
+    def _key(self, name: str, source: Source) -> str:
+        found = self.image(name)
+        recipe = found.model_dump_json(exclude={"summary", "upstream", "seconds"}, exclude_defaults=True)
+        digest = hashlib.sha256(f"{_FORMAT}{recipe}".encode())
+        for file in _files(self.folder / name):
+            digest.update(f"{file.relative_to(self.folder)}\0{file.stat().st_mode & 0o111}\0".encode())
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+        for module in sorted({*found.binaries, *found.sources}):
+            for file in _files(self.toolchain / module):
+                digest.update(f"{file.relative_to(self.toolchain)}\0".encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+        if found.base:
+            digest.update(self.reference(found.base, source).encode())
+        return digest.hexdigest()[:12]
 
 
-def names() -> list[str]:
-    """Return the names of all images."""
-    return sorted(file.parent.name for file in _ROOT.glob("*/image.yaml"))
+RECIPES = Recipes(paths.CHECKOUT / "images", paths.CHECKOUT / "toolchain")
+"""Those of this checkout."""
 
-
-@cache
-def image(name: str) -> Image:
-    """Return one image. Raises KeyError, naming what exists."""
-    file = _ROOT / name / "image.yaml"
-    if not file.is_file():
-        msg = f"there is no image {name!r}; images are {', '.join(names())}"
-        raise KeyError(msg)
-    return _load(file)
-
-
-def reference(name: str, source: Source | None = None) -> str:
-    """Return what a pod asks for: the upstream image, or the local one by content where it has to be built.
-
-    `source` defaults to the one in use.
-    """
-    source = source or sources.chosen() or Source.UPSTREAM
-    found = image(name)
-    if source is Source.UPSTREAM and found.upstream:
-        return found.upstream
-    return f"{LOCAL}/{name}:{key(name, source)}"
+names = RECIPES.names
+image = RECIPES.image
+reference = RECIPES.reference
+key = RECIPES.key
 
 
 def is_local(text: str) -> bool:
     """Tell whether a reference is one of ours, to be built and loaded and never pulled."""
     return text.startswith(f"{LOCAL}/")
-
-
-def key(name: str, source: Source | None = None) -> str:
-    """Return 12 hex digits that change when anything the image is made of changes."""
-    return _key(name, source or sources.chosen() or Source.UPSTREAM)
-
-
-@cache
-def _key(name: str, source: Source) -> str:
-    found = image(name)
-    digest = hashlib.sha256(_FORMAT.encode())
-    recipe = found.model_dump_json(exclude={"summary", "upstream", "seconds"}, exclude_defaults=True)
-    digest.update(recipe.encode())
-    for file in _files(_ROOT / name):
-        digest.update(f"{file.relative_to(_ROOT)}\0{file.stat().st_mode & 0o111}\0".encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    for module in sorted({*found.binaries, *found.sources}):
-        for file in _files(_TOOLCHAIN / module):
-            digest.update(f"{file.relative_to(_TOOLCHAIN)}\0".encode())
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-    if found.base:
-        digest.update(reference(found.base, source).encode())
-    return digest.hexdigest()[:12]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -156,10 +163,6 @@ def _files(folder: Path) -> list[Path]:
         and "__pycache__" not in file.parts
         and file.suffix != ".pyc"
     )
-
-
-def _load(file: Path) -> Image:
-    return Image.model_validate(yaml.safe_load(file.read_bytes()))
 
 
 _IMAGE_KEY = re.compile(r"(?:^|[a-z])[iI]mage$|^image$")

@@ -18,10 +18,10 @@ from pathlib import Path
 import psutil
 
 from components._core import engine as engines
-from components._core import images, paths, sources
+from components._core import images, sources
 from components._core.artefacts import GoModule
 from components._core.engine import Engine
-from components._core.images import Image, Upstream
+from components._core.images import Image, Recipes, Upstream
 from components._core.sources import Source
 from mlops import console
 from mlops.errors import OperationError
@@ -67,10 +67,12 @@ class Builder:
         store: Store | None = None,
         engine: Engine | None = None,
         source: Source | None = None,
+        recipes: Recipes = images.RECIPES,
         program: Callable[[str], Path] | None = None,
     ) -> None:
         self.store = store or Store()
         self.source = source or sources.chosen() or Source.UPSTREAM
+        self.recipes = recipes
         self._engine = engine
         self._program = program or _toolchain_program
 
@@ -85,14 +87,14 @@ class Builder:
 
     def ensure(self, names: Iterable[str]) -> list[Stored]:
         """Build the named images where the store lacks them, and return them. What is upstream's is left out."""
-        wanted = [name for name in names if images.is_local(images.reference(name, self.source))]
+        wanted = [name for name in names if images.is_local(self.recipes.reference(name, self.source))]
         return [self._ensure(name) for name in dict.fromkeys(wanted)]
 
     def _ensure(self, name: str) -> Stored:
-        reference = images.reference(name, self.source)
+        reference = self.recipes.reference(name, self.source)
         if found := self.store.find(reference):
             return found
-        recipe = images.image(name)
+        recipe = self.recipes.image(name)
         base = self._base(recipe)
         programs = {name: self._program(name) for names in recipe.binaries.values() for name in names}
         with self._lock(reference):
@@ -119,13 +121,13 @@ class Builder:
             return "scratch"
         for stored in self.ensure([recipe.base]):
             return stored.reference
-        return images.reference(recipe.base, self.source)
+        return self.recipes.reference(recipe.base, self.source)
 
     def _layer(self, work: Path, name: str, reference: str, base: str, programs: Mapping[str, Path]) -> Stored:
-        layer = images.image(name).layer
+        layer = self.recipes.image(name).layer
         assert layer is not None  # noqa: S101 (the caller asked)
         context = work / "context"
-        _fill(context, name, programs)
+        _fill(context, self.recipes, name, programs)
         settings: dict[str, object] = {}
         if layer.entrypoint is not None:
             settings |= {"Entrypoint": layer.entrypoint, "Cmd": None}
@@ -151,7 +153,7 @@ class Builder:
 
     def _containerfile(self, work: Path, name: str, reference: str, base: str, programs: Mapping[str, Path]) -> None:
         context = work / "context"
-        _fill(context, name, programs)
+        _fill(context, self.recipes, name, programs)
         stored = self.store.find(base) if images.is_local(base) else None
         fresh = transfer.into_engine(self.engine, self.store, stored) if stored else False
         command = [self.engine.name, "build", "--file", str(context / "Containerfile"), "--tag", reference]
@@ -204,23 +206,22 @@ class Builder:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fill(context: Path, name: str, programs: Mapping[str, Path]) -> None:
+def _fill(context: Path, recipes: Recipes, name: str, programs: Mapping[str, Path]) -> None:
     """Lay out what a recipe may copy: its own folder, the programs it names, the upstream files it names."""
     ignored = shutil.ignore_patterns("image.yaml", "README.md", "__pycache__", "*.pyc")
-    shutil.copytree(paths.CHECKOUT / "images" / name, context, ignore=ignored)
+    shutil.copytree(recipes.folder / name, context, ignore=ignored)
     for program, file in programs.items():
         target = context / "bin" / program
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(file, target)
         target.chmod(0o755)
-    for module, wanted in images.image(name).sources.items():
-        folder = _upstream(module, wanted)
+    for module, wanted in recipes.image(name).sources.items():
+        folder = _upstream(recipes.toolchain / module / "go.sum", wanted)
         shutil.copytree(folder, context / "upstream" / module, copy_function=shutil.copyfile)
 
 
-def _upstream(module: str, wanted: Upstream) -> Path:
-    """Return a folder of an upstream Go module, at the version and hash that `toolchain/<module>/go.sum` locks."""
-    sums = paths.CHECKOUT / "toolchain" / module / "go.sum"
+def _upstream(sums: Path, wanted: Upstream) -> Path:
+    """Return a folder of an upstream Go module, at the version and hash that a go.sum locks."""
     for line in sums.read_text().splitlines():
         path, version, h1 = line.split()
         if path == wanted.module and not version.endswith("/go.mod"):

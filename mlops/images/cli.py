@@ -35,12 +35,14 @@ def list_(
         console.out.print_json(json.dumps(rows))
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("image", "state", "MiB", "used by" if stack else "what it is"):
-        table.add_column(heading)
+    for heading in ("image", "state", "MiB"):
+        table.add_column(heading, no_wrap=True, overflow="ignore")
+    table.add_column("used by" if stack else "what it is", overflow="fold")
     for row in rows:
         size = f"{row['bytes'] / 2**20:.0f}" if row["bytes"] else ""
         used = ", ".join(row["usedBy"][:3]) + (" …" if len(row["usedBy"]) > 3 else "")  # noqa: PLR2004 (fits a line)
-        table.add_row(row["reference"], row["state"], size, used if stack else row["summary"])
+        reference = row["reference"].removeprefix(f"{images.LOCAL}/").partition("@")[0]
+        table.add_row(reference, row["state"], size, used if stack else row["summary"])
     console.out.print(table)
 
 
