@@ -95,7 +95,10 @@ def down(
 
     area.down(stack)
     if purge_cache:
-        console.err.print(f"[green]{console.OK}[/] cache removed: {area.purge_cache() / 1e9:.1f} GB")
+        from mlops import toolchain
+
+        freed = area.purge_cache(area.nodes_of(toolchain.environment()))
+        console.err.print(f"[green]{console.OK}[/] cache removed: {freed / 1e9:.1f} GB")
 
 
 @app.command()

@@ -18,7 +18,7 @@ from mlops import console, engine, runs
 from mlops.errors import OperationError
 from mlops.up import kubeconfig_file
 
-__all__ = ["down", "leftovers", "purge_cache"]
+__all__ = ["down", "leftovers", "nodes_of", "purge_cache", "without_objects"]
 
 _CLUSTER = "pulumi-python:dynamic/platform:KindCluster"
 
@@ -33,7 +33,7 @@ def down(stack: str) -> None:
             found.recover()
             if found.exists():
                 clusters |= _destroy(found)
-        nodes = _nodes(found.environment)
+        nodes = nodes_of(found.environment)
         for cluster in sorted(clusters):
             _remove_unfinished(cluster, nodes, found.environment)
         runs.end_leftovers(None, found.environment)
@@ -65,11 +65,10 @@ def leftovers(cluster: str, nodes: Nodes | None) -> list[str]:
     return left
 
 
-def purge_cache() -> int:
-    """Remove built tools and images; return the bytes that were freed."""
+def purge_cache(nodes: Nodes | None) -> int:
+    """Remove built tools and images, also those in the container engine; return the bytes that were freed."""
     folder = paths.cache()
     size = sum(file.lstat().st_size for file in folder.rglob("*") if not file.is_dir()) if folder.exists() else 0
-    nodes = _nodes(engine.Stack("any").environment)
     if nodes:
         from components._core import images
 
@@ -112,13 +111,18 @@ def _drop_objects(stack: engine.Stack) -> None:
     """Forget every object in the stack's own cluster: they go with it."""
     state = stack.state()
     deployment = state["deployment"]
-    kept = [each for each in deployment["resources"] if not _lives_in_cluster(each)]
+    deployment["resources"] = without_objects(deployment["resources"])
+    deployment["pending_operations"] = []
+    stack.write_state(state)
+
+
+def without_objects(resources: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a state's resources without those in a cluster and without any link to them."""
+    kept = [each for each in resources if not _lives_in_cluster(each)]
     names = {each["urn"] for each in kept}
     for each in kept:
         _forget_links(each, names)
-    deployment["resources"] = kept
-    deployment["pending_operations"] = []
-    stack.write_state(state)
+    return kept
 
 
 def _lives_in_cluster(resource: dict[str, Any]) -> bool:
@@ -134,7 +138,8 @@ def _forget_links(resource: dict[str, Any], names: set[str]) -> None:
         resource.pop("deletedWith", None)
 
 
-def _nodes(environment: dict[str, str]) -> Nodes | None:
+def nodes_of(environment: dict[str, str]) -> Nodes | None:
+    """Return the nodes in the container engine of this machine, None when there is no engine."""
     found = containers.find(environment)
     return Nodes(found) if found else None
 
