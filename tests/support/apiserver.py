@@ -7,7 +7,7 @@ into the Pods' status: the label `test/fate` says what becomes of each.
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import ipaddress
 import json
 import os
@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from cryptography import x509
@@ -78,7 +78,7 @@ def _pem(key: Any) -> bytes:
 
 def _certificates(folder: Path) -> None:
     """Write a CA, a serving certificate for loopback and a key pair for service accounts."""
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
 
     def certificate(name: str, issuer: x509.Name, key: Any, signer: Any, *, ca: bool) -> x509.Certificate:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -89,8 +89,8 @@ def _certificates(folder: Path) -> None:
             .issuer_name(issuer)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
+            .not_valid_before(now - dt.timedelta(hours=1))
+            .not_valid_after(now + dt.timedelta(days=1))
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
@@ -108,9 +108,7 @@ def _certificates(folder: Path) -> None:
     accounts = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     (folder / "accounts.key").write_bytes(_pem(accounts))
     (folder / "accounts.pub").write_bytes(
-        accounts.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+        accounts.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     )
 
 
@@ -126,7 +124,7 @@ class ApiServer:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._tls: ssl.SSLContext | None = None
 
-    def __enter__(self) -> ApiServer:
+    def __enter__(self) -> Self:
         try:
             self._start()
         except BaseException:
@@ -217,7 +215,7 @@ class ApiServer:
         while time.monotonic() < deadline:
             for process in self._processes:
                 if process.poll() is not None:
-                    message = f"{process.args} ended with {process.returncode}; see the logs in {self.folder}"
+                    message = f"{process.args!r} ended with {process.returncode}; see the logs in {self.folder}"
                     raise RuntimeError(message)
             with suppress(OSError, ValueError, KeyError):
                 if done():
@@ -227,15 +225,10 @@ class ApiServer:
         raise TimeoutError(message)
 
     def stop(self) -> None:
-        """End the processes, youngest first."""
+        """End the processes, youngest first; nothing they hold is worth a goodbye."""
         for process in reversed(self._processes):
-            process.terminate()
-        for process in reversed(self._processes):
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait(timeout=10)
+            process.kill()
+            process.wait(timeout=10)
         self._processes.clear()
         shutil.rmtree(self.folder / "etcd", ignore_errors=True)
 
@@ -246,9 +239,7 @@ class ApiServer:
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "test",
-            "clusters": [
-                {"name": "test", "cluster": {"server": self.url, "certificate-authority-data": authority}}
-            ],
+            "clusters": [{"name": "test", "cluster": {"server": self.url, "certificate-authority-data": authority}}],
             "users": [{"name": "admin", "user": {"token": "admin-token"}}],
             "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
         }
@@ -271,7 +262,7 @@ class ApiServer:
             return self.get(path)
         except urllib.error.HTTPError as error:
             error.close()
-            if error.code == 404:
+            if error.code in (404, 429):  # 429: a kind that was just defined is not served yet
                 return None
             raise
 
@@ -282,6 +273,20 @@ class ApiServer:
     def patch(self, path: str, body: Any, manager: str = "kubectl-edit") -> Any:
         """Merge a patch into an object, as `kubectl edit` does."""
         return self.request("PATCH", f"{path}?fieldManager={manager}", body, "application/merge-patch+json")
+
+    def later(self, seconds: float, path: str, body: Any) -> None:
+        """Merge a patch into an object in a while, and as soon as it exists."""
+
+        def run() -> None:
+            for _ in range(100):
+                with suppress(urllib.error.HTTPError):
+                    self.patch(path, body)
+                    return
+                time.sleep(0.1)
+
+        timer = threading.Timer(seconds, run)
+        timer.daemon = True
+        timer.start()
 
     def delete(self, path: str) -> None:
         """Delete an object, if it is there."""
@@ -315,7 +320,7 @@ class Kubelet:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kubelet", daemon=True)
 
-    def __enter__(self) -> Kubelet:
+    def __enter__(self) -> Self:
         if self._server.find(f"/api/v1/nodes/{NODE}") is None:
             self._server.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
         self._thread.start()
@@ -353,7 +358,7 @@ class Kubelet:
 
     def _event(self, pod: dict[str, Any], reason: str, message: str) -> None:
         meta = pod["metadata"]
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         event = {
             "apiVersion": "v1",
             "kind": "Event",
@@ -374,7 +379,7 @@ class Kubelet:
 
 
 def _status(fate: str, containers: list[dict[str, Any]]) -> dict[str, Any] | None:
-    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     def statuses(state: dict[str, Any], *, good: bool) -> list[dict[str, Any]]:
         return [

@@ -7,7 +7,7 @@ import threading
 from concurrent import futures
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import grpc
 from google.protobuf import empty_pb2
@@ -16,7 +16,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 from mlops.plugins.kubernetes_provider import wire
 from mlops.plugins.kubernetes_provider.server import Servicer
 
-__all__ = ["Failure", "FakeEngine", "Recorder", "State", "plan"]
+__all__ = ["CallError", "FakeEngine", "Recorder", "State", "plan"]
 
 DIFF_SOME = provider_pb2.DiffResponse.DIFF_SOME
 
@@ -42,10 +42,10 @@ class Recorder:
             self.statuses.append(message)
 
 
-class Failure(Exception):
+class CallError(Exception):
     """A call that failed; with the object that was stored nevertheless, if one was."""
 
-    def __init__(self, error: grpc.RpcError) -> None:
+    def __init__(self, error: Any) -> None:
         super().__init__(error.details())
         self.partial: provider_pb2.ErrorResourceInitFailed | None = None
         for key, value in error.trailing_metadata() or ():
@@ -94,7 +94,7 @@ class FakeEngine:
         self._channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=size)
         self.stub = provider_pb2_grpc.ResourceProviderStub(self._channel)
 
-    def __enter__(self) -> FakeEngine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -119,7 +119,7 @@ class FakeEngine:
         try:
             return method(request, timeout=120)
         except grpc.RpcError as error:
-            raise Failure(error) from error
+            raise CallError(error) from error
 
     def check(self, state: State, news: dict[str, Any], seed: bytes = b"", **autonaming: Any) -> dict[str, Any]:
         request = provider_pb2.CheckRequest(
@@ -160,11 +160,19 @@ class FakeEngine:
         request = provider_pb2.CreateRequest(urn=state.urn, properties=wire.encode(inputs), timeout=timeout)
         try:
             response = self._call(self.stub.Create, request)
-        except Failure as failure:
+        except CallError as failure:
             if failure.partial is not None:
                 failure.add_note(str(list(failure.partial.reasons)))
             raise
         state.id, state.inputs, state.outputs = response.id, inputs, wire.decode(response.properties)
+        return state
+
+    def stored(self, error: CallError, obj: dict[str, Any], name: str = "r") -> State:
+        """Return what an engine stores of a failed creation."""
+        assert error.partial is not None
+        state = State(token_of(obj), name)
+        state.inputs = self.check(state, obj)
+        state.id, state.outputs = error.partial.id, wire.decode(error.partial.properties)
         return state
 
     def preview_update(self, state: State, news: dict[str, Any]) -> dict[str, Any]:
@@ -194,15 +202,20 @@ class FakeEngine:
 
     def read(self, state: State) -> State:
         """Return what `refresh` would store; its id is empty where the object is gone."""
-        response = self._call(
-            self.stub.Read,
-            provider_pb2.ReadRequest(
-                id=state.id,
-                urn=state.urn,
-                properties=wire.encode(state.outputs),
-                inputs=wire.encode(state.inputs),
-            ),
+        request = provider_pb2.ReadRequest(
+            id=state.id,
+            urn=state.urn,
+            properties=wire.encode(state.outputs),
+            inputs=wire.encode(state.inputs),
         )
+        response: Any
+        try:
+            response = self._call(self.stub.Read, request)
+        except CallError as error:
+            if error.partial is None:
+                raise
+            self.log.messages += error.partial.reasons
+            response = error.partial
         return State(
             state.token, state.name, response.id, wire.decode(response.inputs), wire.decode(response.properties)
         )

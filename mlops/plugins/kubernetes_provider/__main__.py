@@ -18,7 +18,7 @@ _LARGE = 400 * 1024 * 1024
 _PARENT_CHECK = 1.0
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Serve until the engine ends us or is gone itself."""
     lean.install()
     import grpc
@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
     from mlops.plugins.kubernetes_provider.journal import default_folder
     from mlops.plugins.kubernetes_provider.server import Servicer
 
-    addresses = [argument for argument in arguments if not argument.startswith("-")]
+    addresses = [argument for argument in arguments or sys.argv[1:] if not argument.startswith("-")]
     if not addresses:
         sys.stderr.write("usage: pulumi-resource-kubernetes <engine address>\n")
         return 2
@@ -56,4 +56,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -121,17 +121,20 @@ def _created(
     """Send the object; continue a creation that was interrupted, adopt nothing else."""
     if context.settings.upsert and context.settings.server_side_apply:
         return _applied(context, resource, obj, manager, force=_force(context, obj))
-    if context.journal.name(urn) != name_of(obj):
+    interrupted = context.journal.name(urn) == name_of(obj)
+    doubts: list[Exception] = []
+    if not interrupted:
         context.journal.begin(urn, obj)
     for attempt in range(_TRIES + 1):
         try:
             live: dict[str, Any] = context.client.request(
-                "POST", resource.path(namespace_of(obj)), query=_query(obj, CREATOR), body=obj
+                "POST", resource.path(namespace_of(obj)), query=_query(obj, CREATOR), body=obj, doubts=doubts
             )
         except ApiError as error:
-            if error.already_exists:
+            leaving = error.already_exists and "object is being deleted" in error.message
+            if error.already_exists and not leaving and (interrupted or doubts):
                 return _continued(context, urn, resource, obj, manager=manager, error=error)
-            if not error.not_found or attempt == _TRIES:
+            if not (error.not_found or leaving) or attempt == _TRIES:
                 context.journal.failed(urn)
                 raise _not_created(urn, error) from error
             status.say(f"Retry #{attempt}; creation failed: {error}")
@@ -147,7 +150,7 @@ def _continued(
     live = context.client.find(resource, namespace_of(obj), name_of(obj))
     creators = [entry.get("manager") for entry in dig(live, "metadata", "managedFields", default=[])]
     if live is None or CREATOR not in creators or not context.journal.began(urn, live):
-        raise _not_created(urn, error, " (to manage an object that exists, import it with `pulumi import`)") from error
+        raise _not_created(urn, error) from error
     context.log.info(urn, f'continuing with {obj["kind"]} "{identity(live)}", which an interrupted update created')
     if is_crd(obj):
         return _replaced(context, resource, live, obj)
@@ -157,7 +160,8 @@ def _continued(
     return _applied(context, resource, obj, manager, force=True)
 
 
-def _not_created(urn: str, error: Exception, hint: str = "") -> ProviderError:
+def _not_created(urn: str, error: ApiError) -> ProviderError:
+    hint = " (to manage an object that exists, import it with `pulumi import`)" if error.already_exists else ""
     return ProviderError(f'resource "{urn}" was not successfully created by the Kubernetes API server: {error}{hint}')
 
 
@@ -171,7 +175,13 @@ def _settled(
     status: Status,
 ) -> dict[str, Any]:
     """Wait until the object is ready, then return it as it is now."""
-    settled = context.waiter(status).until_ready(resource, live, inputs, seconds)
+    try:
+        settled = context.waiter(status).until_ready(resource, live, inputs, seconds)
+    except NotReadyError:
+        raise
+    except Exception as error:  # whatever it is, the object exists and must not be lost
+        message = f"waiting for '{name_of(live)}' failed: {str(error) or type(error).__name__}"
+        raise NotReadyError(message, [], live) from error
     status.clear()
     if settled is live:
         return live

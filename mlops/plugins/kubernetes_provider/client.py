@@ -147,25 +147,28 @@ class Client:
         body: Any = None,
         content_type: str = "application/json",
         tries: int = _TRIES,
-        retry_not_found: bool = False,
+        doubts: list[Exception] | None = None,
     ) -> Any:
-        """Send one request and return the decoded answer; connection errors, 429 and 5xx are tried again."""
+        """Send one request and return the decoded answer; connection errors, 429 and 5xx are tried again.
+
+        What made an attempt fail is added to `doubts`: the server may have acted on it nevertheless.
+        """
         for attempt in range(tries):
             try:
                 return self._send(method, path, query, body, content_type)
             except (ApiError, UnreachableError) as error:
-                if attempt == tries - 1 or not self._transient(error, retry_not_found=retry_not_found):
+                if attempt == tries - 1 or not self._transient(error):
                     raise
+                if doubts is not None:
+                    doubts.append(error)
             if self._stop.wait(self._base_delay * 2**attempt):
                 raise CancelledError(path.rpartition("/")[2])
         raise AssertionError
 
     @staticmethod
-    def _transient(error: ApiError | UnreachableError, *, retry_not_found: bool) -> bool:
+    def _transient(error: ApiError | UnreachableError) -> bool:
         if isinstance(error, UnreachableError):
             return True
-        if error.not_found:
-            return retry_not_found
         if error.forbidden:  # a fresh namespace gets its default service account a moment later
             return "error looking up service account" in error.message
         return error.status in _TRANSIENT and not any(text in error.message for text in _NEVER_RETRIED)

@@ -38,8 +38,8 @@ class RefusedError(ProviderError):
     def __init__(self, what: str, name: str = "") -> None:
         super().__init__(
             f"{what}{' ' if name else ''}{name} is not supported by this stand-in for the Kubernetes provider; the "
-            "official plugin pulumi-resource-kubernetes 4.34.2 does it (install it with `pulumi plugin install resource "
-            "kubernetes 4.34.2` where the internet is reachable)"
+            "official plugin pulumi-resource-kubernetes 4.34.2 does it (where the internet is reachable: "
+            "`pulumi plugin install resource kubernetes 4.34.2`)"
         )
 
 

@@ -22,7 +22,8 @@ from mlops.plugins.kubernetes_provider.objects import dig, kind_of, name_of, nam
 
 __all__ = ["Journal", "default_folder"]
 
-_SKEW = timedelta(seconds=5)
+_SKEW = timedelta(seconds=2)
+"""By how much the clock of the API server may be behind ours."""
 
 
 def default_folder() -> Path:

@@ -115,7 +115,7 @@ def set_annotation(obj: Object, key: str, value: str) -> None:
 
 
 def dig(obj: Any, *path: str | int, default: Any = None) -> Any:
-    """Follow a path of keys and indices; return `default` where it ends early."""
+    """Follow a path of keys and indices; return `default` where it ends early or leads to null."""
     current = obj
     for step in path:
         if isinstance(current, dict):
@@ -125,7 +125,7 @@ def dig(obj: Any, *path: str | int, default: Any = None) -> Any:
         if not inside:
             return default
         current = current[step]
-    return current
+    return default if current is None else current
 
 
 def drop(obj: Object, *path: str) -> None:

@@ -38,7 +38,7 @@ def wait_for(expression: str) -> Judge:
 
 def _judge(text: str) -> Judge:
     kind, _, rest = text.partition("=")
-    if kind == "condition":
+    if kind == "condition" and rest:
         name, _, value = rest.partition("=")
         return _condition(name.strip("'\""), value.strip("'\"") or "True")
     if kind == "jsonpath":
@@ -100,6 +100,9 @@ def _jsonpath(text: str) -> Judge:
 
 def _split(text: str) -> tuple[str, str | None]:
     """Split `{.path}=value` where the path ends; `=` inside of a filter belongs to the path."""
+    if text[:1] in ("'", '"') and text.count(text[0]) > 1:
+        path, _, rest = text[1:].partition(text[0])
+        return path, rest[1:].strip("'\"") if rest.startswith("=") else None
     if text.startswith("{"):
         end = text.rfind("}=") if "}=" in text else len(text) - 1
         path, rest = text[: end + 1], text[end + 1 :]
