@@ -74,8 +74,9 @@ def _unpack(archive: Path, upstream: Upstream, module: Module, into: Path) -> No
         target.chmod(0o755)
         archive.touch()
         return
+    unpacked = into / ".unpacked"
     with tarfile.open(archive) as content:
-        content.extractall(into, filter="data")
-    for file in (into / upstream.folder).iterdir():
+        content.extractall(unpacked, filter="data")
+    for file in (unpacked / upstream.folder).iterdir():
         file.rename(into / file.name)
-    (into / upstream.folder).rmdir()
+    shutil.rmtree(unpacked)
