@@ -98,16 +98,16 @@ class Nodes:
         if not self.engine.run("ps", "--all", "--quiet", "--filter", f"network={NETWORK}").split():
             self.engine.run("network", "rm", NETWORK, check=False)
 
-    def wait_gone(self, cluster: str) -> None:
+    def wait_gone(self, cluster: str, seconds: float = _GONE_SECONDS) -> None:
         """Wait until nothing of a cluster is left. Raises EngineError naming what is."""
         left: list[str] = []
-        for _ in range(int(_GONE_SECONDS / _POLL)):
+        for _ in range(int(seconds / _POLL)):
             left = [f"container {each}" for each in self._containers(cluster)]
             left += [f"volume {each}" for each in self._volumes(cluster)]
             if not left:
                 return
             self._sleep(_POLL)
-        msg = f"of cluster {cluster} these are left after {_GONE_SECONDS:.0f} s: {', '.join(left)}"
+        msg = f"of cluster {cluster} these are left after {seconds:.0f} s: {', '.join(left)}"
         raise EngineError(msg)
 
     def _containers(self, cluster: str) -> list[str]:

@@ -39,8 +39,9 @@ def sweep(engine: Engine) -> None:
         return  # docker builds leave nothing but their cache
     rows = engine.run("ps", "--all", "--external", "--format", "{{.ID}} {{.Names}} {{.Image}}").splitlines()
     for row in rows:
-        container, name, *image = row.split()
-        if "working-container" in name and image and image[0].startswith(f"{LOCAL}/"):
+        container, _, rest = row.partition(" ")
+        name, _, image = rest.partition(" ")
+        if "working-container" in name and image.startswith(f"{LOCAL}/"):
             engine.run("rm", "--force", container, check=False)
 
 
