@@ -84,9 +84,13 @@ class Installer:
             self._check_disk(missing)
             labels = {module.name: f"{module.name} {module.version}" for module in missing}
             progress = Progress([(labels[module.name], self._expected(module)) for module in missing])
-            with progress.shown():
-                for module in missing:
-                    self._install(module, labels[module.name], progress)
+            try:
+                with progress.shown():
+                    for module in missing:
+                        self._install(module, labels[module.name], progress)
+            except KeyboardInterrupt:
+                progress.note("Interrupted. What is finished stays; the same command continues where this one ended.")
+                raise
         if any(module.name == "pulumi" for module in wanted):
             self._plugins()
 
