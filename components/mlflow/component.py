@@ -78,11 +78,13 @@ class MlflowComponent(Component[MlflowConfig]):
             secret = quote(password, safe="")
             return f"postgresql+psycopg2://{user}:{secret}@{host}:{database.port}/{database.name}"
 
+        address: Any = pulumi.Output.all(database.host, database.password).apply(uri)
+
         return kubernetes.core.v1.Secret(
             f"{self.name}-credentials",
             metadata={"namespace": self.namespace, "labels": labels(self.name)},
             string_data={
-                "backend-store-uri": pulumi.Output.secret(pulumi.Output.all(database.host, database.password)).apply(uri),
+                "backend-store-uri": pulumi.Output.secret(address),
                 "access-key": bucket.access_key,
                 "secret-key": bucket.secret_key,
             },
@@ -92,7 +94,7 @@ class MlflowComponent(Component[MlflowConfig]):
     def _server(
         self, bucket: Bucket, credentials: kubernetes.core.v1.Secret, ready: list[pulumi.Resource]
     ) -> kubernetes.apps.v1.Deployment:
-        metadata = {"name": self.name, "namespace": self.namespace, "labels": labels(self.name)}
+        metadata: Any = {"name": self.name, "namespace": self.namespace, "labels": labels(self.name)}
         kubernetes.core.v1.Service(
             self.name,
             # The workload is what is waited for; its Service has nothing to settle before it.
@@ -126,7 +128,7 @@ class MlflowComponent(Component[MlflowConfig]):
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_BACKEND_STORE_URI": from_secret("backend-store-uri"),
         }
-        mounts = {"/tmp": "tmp", METRICS: "metrics"}  # noqa: S108
+        mounts = {"/tmp": "tmp", METRICS: "metrics"}  # noqa: S108 (a volume of its own)
         image = images.reference("python")
         # Makes the schema in an empty database too; the server itself refuses one that is not up to date.
         migrate = container(
@@ -144,6 +146,7 @@ class MlflowComponent(Component[MlflowConfig]):
             command=["mlflow", "server"],
             args=self._arguments(bucket),
             env={
+                "POD_IP": {"field_ref": {"field_path": "status.podIP"}},
                 **env,
                 # Jobs are scorers of GenAI traces; their runner and queues take 1.8 GiB.
                 "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -155,7 +158,7 @@ class MlflowComponent(Component[MlflowConfig]):
             },
             ports={"http": PORT},
             mounts=mounts,
-            startup=http_probe("/health", "http", period_seconds=1, failure_threshold=120),
+            startup=http_probe("/health", "http", period_seconds=1, failure_threshold=300),
             readiness=http_probe("/health", "http", period_seconds=10, timeout_seconds=5),
             liveness=http_probe("/health", "http", period_seconds=20, timeout_seconds=10, failure_threshold=6),
             lifecycle={"pre_stop": {"sleep": {"seconds": DRAIN_SECONDS}}},
@@ -182,9 +185,9 @@ class MlflowComponent(Component[MlflowConfig]):
     def allowed_hosts(self) -> list[str]:
         """Return the Host headers the server answers to, as patterns; any other gets 403."""
         service = [self.name, f"{self.name}.{self.namespace}", f"{self.name}.{self.namespace}.svc", self.host]
-        # Probes and Prometheus come by the address of the pod, people through a forwarded port.
-        addresses = ["localhost", "127.0.0.1", "10.*", "192.168.*", *(f"172.{part}.*" for part in range(16, 32))]
-        names = [*service, *addresses, *self.config.allowed_hosts]
+        # Prometheus comes by the address of the pod, people through a forwarded port. MLflow's own default allows
+        # every private address by its first digits, and with them the names of others that begin so.
+        names = [*service, "localhost", "127.0.0.1", "$(POD_IP)", *self.config.allowed_hosts]
         return [pattern for name in names for pattern in ((name,) if "*" in name else (name, f"{name}:*"))]
 
     def _monitor(self) -> None:

@@ -19,13 +19,13 @@ class MlflowConfig(ComponentConfig):
     allowed_hosts: tuple[str, ...] = ()
     """More names that people reach the server by, as in the Host header; `*` stands for anything.
 
-    The names of its Service, private addresses and localhost are always allowed.
+    The names of its Service, the address of its pod and localhost are always allowed.
     """
 
     allowed_origins: tuple[str, ...] = ()
     """Web pages (`https://host`) that may call the server from a browser; none by default."""
 
     resources: Resources = Resources.model_validate(
-        {"cpu": "50m", "memory": "512Mi", "cpuLimit": "2", "memoryLimit": "1Gi"}
+        {"cpu": "50m", "memory": "400Mi", "cpuLimit": "2", "memoryLimit": "1Gi"}
     )
     """Requests and limits of the server, and of the init container that brings its schema up to date."""

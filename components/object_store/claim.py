@@ -7,58 +7,80 @@ this speaks to its admin API itself: signed PATCH requests, users as XML.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-__all__ = ["Admin", "ClaimError", "claim"]
+__all__ = ["Admin", "Answer", "ClaimError", "claim", "signed"]
 
 CONFLICT = 409
 
 
 class ClaimError(Exception):
-    """The server refused; the text holds what was asked and what it said."""
+    """The server refused, or does not answer; the text holds what was asked and what it said."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server said."""
+
+    status: int
+    text: str
+
+
+Send = Callable[[str, bytes, Mapping[str, str]], Answer]
+"""Sends a PATCH request: path with query, body, headers."""
 
 
 class Admin:
     """The admin API of a versitygw server."""
 
-    def __init__(self, endpoint: str, region: str, access_key: str, secret_key: str, *, patience: float = 60) -> None:
-        self.endpoint = endpoint
-        self.region = region
-        self.credentials = (access_key, secret_key)
-        self.patience = patience
+    def __init__(self, send: Send) -> None:
+        self._send = send
 
     def patch(self, path: str, body: str = "", headers: Mapping[str, str] | None = None) -> bool:
         """Send one request; return False when the server says that the thing exists. Raises ClaimError."""
-        answer = self._send(path, body.encode(), dict(headers or {}))
-        if answer.status_code == CONFLICT:
+        answer = self._send(path, body.encode(), headers or {})
+        if answer.status == CONFLICT:
             return False
-        if answer.status_code >= 300:  # noqa: PLR2004 (HTTP: all that is not success)
-            msg = f"PATCH {path.partition('?')[0]}: {answer.status_code} {answer.text.strip()}"
+        if answer.status >= 300:  # noqa: PLR2004 (HTTP: all that is not success)
+            # The answer repeats the whole request, byte by byte; two of its elements are for people.
+            said = re.findall(r"<(?:Code|Message)>([^<]*)<", answer.text) or [answer.text.strip()]
+            msg = f"PATCH {path.partition('?')[0]}: {answer.status} {': '.join(said)}"
             raise ClaimError(msg)
         return True
 
-    def _send(self, path: str, body: bytes, headers: dict[str, str]) -> Any:
-        from botocore.auth import S3SigV4Auth
-        from botocore.awsrequest import AWSRequest
-        from botocore.credentials import Credentials
-        from botocore.exceptions import HTTPClientError
-        from botocore.httpsession import URLLib3Session
 
-        deadline = time.monotonic() + self.patience
+def signed(endpoint: str, region: str, access_key: str, secret_key: str, *, patience: float = 60) -> Send:
+    """Return what sends requests to the server, signed; it waits `patience` seconds for one that starts."""
+    from botocore.auth import S3SigV4Auth
+    from botocore.awsrequest import AWSRequest
+    from botocore.credentials import Credentials
+    from botocore.exceptions import HTTPClientError
+    from botocore.httpsession import URLLib3Session
+
+    signature = S3SigV4Auth(Credentials(access_key, secret_key), "s3", region)
+    session = URLLib3Session(timeout=10)
+
+    def send(path: str, body: bytes, headers: Mapping[str, str]) -> Answer:
+        deadline = time.monotonic() + patience
         while True:
-            request = AWSRequest("PATCH", self.endpoint + path, data=body, headers=headers)
-            S3SigV4Auth(Credentials(*self.credentials), "s3", self.region).add_auth(request)
+            request = AWSRequest("PATCH", endpoint + path, data=body, headers=dict(headers))
+            signature.add_auth(request)
             try:
-                return URLLib3Session(timeout=10).send(request.prepare())
+                found = session.send(request.prepare())
             except HTTPClientError as error:
                 if time.monotonic() > deadline:
-                    msg = f"{self.endpoint} does not answer: {error}"
+                    msg = f"{endpoint} does not answer: {error}"
                     raise ClaimError(msg) from error
                 time.sleep(1)
+            else:
+                return Answer(found.status_code, found.text)
+
+    return send
 
 
 def claim(admin: Admin, bucket: str, secret_key: str) -> None:
@@ -72,16 +94,8 @@ def claim(admin: Admin, bucket: str, secret_key: str) -> None:
 
 
 if __name__ == "__main__":
+    root = (os.environ[name] for name in ("ENDPOINT", "REGION", "ROOT_ACCESS_KEY_ID", "ROOT_SECRET_ACCESS_KEY"))
     try:
-        claim(
-            Admin(
-                os.environ["ENDPOINT"],
-                os.environ["REGION"],
-                os.environ["ROOT_ACCESS_KEY_ID"],
-                os.environ["ROOT_SECRET_ACCESS_KEY"],
-            ),
-            os.environ["CLAIM_BUCKET"],
-            os.environ["CLAIM_SECRET_KEY"],
-        )
+        claim(Admin(signed(*root)), os.environ["CLAIM_BUCKET"], os.environ["CLAIM_SECRET_KEY"])
     except ClaimError as problem:
         sys.exit(str(problem))

@@ -102,7 +102,7 @@ class ObjectStoreComponent(Component[ObjectStoreConfig]):
         )
 
     def _server(self) -> kubernetes.apps.v1.StatefulSet:
-        metadata = {"name": self.name, "namespace": self.namespace, "labels": labels(self.name)}
+        metadata: Any = {"name": self.name, "namespace": self.namespace, "labels": labels(self.name)}
         claim = kubernetes.core.v1.PersistentVolumeClaim(
             f"{self.name}-data",
             metadata={**metadata, "name": "data"},

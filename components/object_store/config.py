@@ -20,6 +20,6 @@ class ObjectStoreConfig(ComponentConfig):
     """Region that clients have to sign for; it names no place."""
 
     resources: Resources = Resources.model_validate(
-        {"cpu": "25m", "memory": "32Mi", "cpuLimit": "1", "memoryLimit": "256Mi"}
+        {"cpu": "25m", "memory": "48Mi", "cpuLimit": "1", "memoryLimit": "256Mi"}
     )
     """Requests and limits of the server."""

@@ -22,9 +22,7 @@ CLAIM = "postgres-claim"
 """Name of the pods that create databases; the server's Service must not select them."""
 
 
-CLAIM_RESOURCES = Resources.model_validate(
-    {"cpu": "10m", "memory": "16Mi", "cpuLimit": "500m", "memoryLimit": "64Mi"}
-)
+CLAIM_RESOURCES = Resources.model_validate({"cpu": "10m", "memory": "16Mi", "cpuLimit": "500m", "memoryLimit": "64Mi"})
 
 
 class PostgresComponent(Component[PostgresConfig]):
@@ -95,7 +93,7 @@ class PostgresComponent(Component[PostgresConfig]):
         )
 
     def _server(self) -> kubernetes.apps.v1.StatefulSet:
-        metadata = {"name": self.name, "namespace": self.namespace, "labels": labels(self.name)}
+        metadata: Any = {"name": self.name, "namespace": self.namespace, "labels": labels(self.name)}
         claim = kubernetes.core.v1.PersistentVolumeClaim(
             f"{self.name}-data",
             metadata={**metadata, "name": "data"},
@@ -153,9 +151,7 @@ class PostgresComponent(Component[PostgresConfig]):
             readiness=tcp_probe("postgres", period_seconds=10),
             liveness=tcp_probe("postgres", period_seconds=20, failure_threshold=6),
             # SIGTERM waits for every client to go away; a fast shutdown ends their sessions and writes a checkpoint.
-            lifecycle={
-                "pre_stop": {"exec_": {"command": ["pg_ctl", "stop", "--mode=fast", f"--pgdata={files.DATA}"]}}
-            },
+            lifecycle={"pre_stop": {"exec_": {"command": ["pg_ctl", "stop", "--mode=fast", f"--pgdata={files.DATA}"]}}},
         )
         return pod_spec(
             [server],

@@ -45,7 +45,7 @@ class PrometheusConfig(ComponentConfig):
     """Where Alertmanager posts alerts. With none, alerts are seen in its API and go nowhere."""
 
     prometheus: Resources = Resources.model_validate(
-        {"cpu": "50m", "memory": "128Mi", "cpuLimit": "1", "memoryLimit": "768Mi"}
+        {"cpu": "50m", "memory": "96Mi", "cpuLimit": "1", "memoryLimit": "768Mi"}
     )
     """Requests and limits of Prometheus."""
 
@@ -55,12 +55,12 @@ class PrometheusConfig(ComponentConfig):
     """Requests and limits of Alertmanager."""
 
     operator: Resources = Resources.model_validate(
-        {"cpu": "20m", "memory": "48Mi", "cpuLimit": "500m", "memoryLimit": "256Mi"}
+        {"cpu": "20m", "memory": "64Mi", "cpuLimit": "500m", "memoryLimit": "256Mi"}
     )
     """Requests and limits of the operator."""
 
     kube_state_metrics: Resources = Resources.model_validate(
-        {"cpu": "10m", "memory": "32Mi", "cpuLimit": "200m", "memoryLimit": "128Mi"}
+        {"cpu": "10m", "memory": "48Mi", "cpuLimit": "200m", "memoryLimit": "128Mi"}
     )
     """Requests and limits of kube-state-metrics."""
 

@@ -16,8 +16,10 @@ OPERATOR: list[dict[str, Any]] = [
     },
     {"api_groups": [""], "resources": ["namespaces"], "verbs": READ},
     {"api_groups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["get"]},
+    # A monitor or a rule that it refuses gets an event beside it.
+    {"api_groups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
 ]
-"""The operator reads monitors and rules everywhere, and writes nothing outside its own namespace."""
+"""The operator reads monitors and rules everywhere, and writes nothing but events outside its own namespace."""
 
 OPERATOR_IN_NAMESPACE: list[dict[str, Any]] = [
     {
@@ -40,7 +42,6 @@ OPERATOR_IN_NAMESPACE: list[dict[str, Any]] = [
         "resources": ["services", "services/finalizers", "endpoints"],
         "verbs": ["get", "create", "update", "delete"],
     },
-    {"api_groups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
 ]
 
 PROMETHEUS: list[dict[str, Any]] = [

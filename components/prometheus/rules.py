@@ -44,7 +44,7 @@ def groups() -> list[dict[str, Any]]:
                 ),
                 _alert(
                     "JobFailed",
-                    "max by (namespace, job_name) (kube_job_status_failed) > 0",
+                    'max by (namespace, job_name) (kube_job_failed{condition="true"}) > 0',
                     "1m",
                     "warning",
                     "Job {{ $labels.namespace }}/{{ $labels.job_name }} failed.",

@@ -19,7 +19,7 @@ STATE_RESOURCES = ("deployments", "jobs", "persistentvolumeclaims", "pods", "sta
 STATE_METRICS = (
     "kube_deployment_spec_replicas",
     "kube_deployment_status_replicas_available",
-    "kube_job_status_failed",
+    "kube_job_failed",
     "kube_persistentvolumeclaim_status_phase",
     "kube_pod_container_resource_limits",
     "kube_pod_container_resource_requests",

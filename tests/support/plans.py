@@ -1,0 +1,50 @@
+"""Plans of small order forms, and how to read them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from components._core import paths, plan
+
+__all__ = ["Plan", "planned"]
+
+CLUSTER = {"existingCluster": {"context": "somewhere", "storageClass": "fast"}}
+
+
+class Plan(list[dict[str, Any]]):
+    """The resources of one plan."""
+
+    def of(self, kind: str, name: str | None = None) -> dict[str, Any]:
+        """Return the one resource of a kind (last part of its type), by its name where there are several."""
+        (found,) = self.all(kind, name)
+        return found
+
+    def all(self, kind: str, name: str | None = None) -> list[dict[str, Any]]:
+        """Return all resources of a kind."""
+        return [
+            found
+            for found in self
+            if found["type"].rpartition(":")[2] == kind and (name is None or found["name"] == name)
+        ]
+
+    def pods(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the name and the pod spec of every workload."""
+        return [
+            (found["name"], found["inputs"]["spec"]["template"]["spec"])
+            for kind in ("Deployment", "StatefulSet", "Job", "DaemonSet")
+            for found in self.all(kind)
+        ]
+
+    def waits(self, found: dict[str, Any]) -> set[str]:
+        """Return the names of what a resource waits for."""
+        return {urn.rpartition("::")[2] for urn in found["dependsOn"]}
+
+
+def planned(folder: Path, components: dict[str, Any], *, source: str = "registry-only") -> Plan:
+    """Plan an order form that asks for these components in a cluster that exists."""
+    file = folder / "Pulumi.trial.yaml"
+    asked = {**CLUSTER, **components}
+    file.write_text(json.dumps({"config": {f"{paths.APPLICATION}:components": asked}}))
+    return Plan(plan.resources(file, source=source))
