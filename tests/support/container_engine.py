@@ -27,10 +27,16 @@ from pathlib import Path
 file = Path({file!r})
 state = json.loads(file.read_text())
 arguments = sys.argv[1:]
+
+def keep():
+    partial = file.with_suffix(f".{{os.getpid()}}")
+    partial.write_text(json.dumps(state))
+    partial.rename(file)
+
 state["calls"].append(" ".join(arguments))
 
 def end(text="", code=0):
-    file.write_text(json.dumps(state))
+    keep()
     print(text, end="" if text.endswith("\\n") else "\\n", file=sys.stderr if code else sys.stdout)
     sys.exit(code)
 
@@ -112,7 +118,7 @@ match arguments:
         state.setdefault("contexts", []).append(sorted(p.name for p in Path(arguments[-1]).rglob("*") if p.is_file()))
         end("STEP 1/1")
     case ["save", *_, name] if name in images:
-        file.write_text(json.dumps(state))
+        keep()
         sys.stdout.buffer.write(Path({archive!r}).read_bytes())
         sys.exit(0)
     case ["image", "rm", *_, name]:
@@ -130,12 +136,18 @@ from pathlib import Path
 file = Path({file!r})
 state = json.loads(file.read_text())
 arguments = sys.argv[1:]
+
+def keep():
+    partial = file.with_suffix(f".{{os.getpid()}}")
+    partial.write_text(json.dumps(state))
+    partial.rename(file)
+
 state["calls"].append("kind " + " ".join(arguments))
 name = arguments[arguments.index("--name") + 1]
 node = f"{{name}}-control-plane"
 if arguments[0] == "create":
     if "kind" in state["fail"]:
-        file.write_text(json.dumps(state))
+        keep()
         print(" ✓ Preparing nodes", state["fail"]["kind"], sep="\\n", file=sys.stderr)
         sys.exit(1)
     state["made"] = state.get("made", 0) + 1
@@ -143,11 +155,11 @@ if arguments[0] == "create":
     state["networks"] = ["kind"]
     state["volumes"][f"volume-{{state['made']}}"] = node
     state["containers"][node] = {{"id": f"id-{{state['made']}}", "cluster": name, "running": True}}
-    file.write_text(json.dumps(state))
+    keep()
     if seconds := state.get("slow"):
         time.sleep(seconds)
 else:
-    file.write_text(json.dumps(state))
+    keep()
     server = "https://127.0.0.1:1234"
     print(f"apiVersion: v1\\nclusters:\\n- cluster:\\n    server: {{server}}\\n# of", state["containers"][node]["id"])
 """
@@ -188,7 +200,9 @@ class PaperEngine:
     def change(self, **values: object) -> None:
         """Change what the engine holds, behind the back of whoever uses it."""
         before = self.state if self._file.exists() else {}
-        self._file.write_text(json.dumps({**before, **values}))
+        partial = self._file.with_suffix(".new")
+        partial.write_text(json.dumps({**before, **values}))
+        partial.rename(self._file)
 
     def calls(self, words: str) -> list[str]:
         """Return the commands that began with the given words."""
