@@ -36,8 +36,10 @@ def groups() -> list[dict[str, Any]]:
                 ),
                 _alert(
                     "WorkloadUnavailable",
-                    "(kube_deployment_status_replicas_available < kube_deployment_spec_replicas)"
-                    " or (kube_statefulset_status_replicas_ready < kube_statefulset_replicas)",
+                    "max by (namespace, deployment)"
+                    " (kube_deployment_status_replicas_available < kube_deployment_spec_replicas)"
+                    " or max by (namespace, statefulset)"
+                    " (kube_statefulset_status_replicas_ready < kube_statefulset_replicas)",
                     "10m",
                     "warning",
                     "{{ $labels.namespace }}/{{ $labels.deployment }}{{ $labels.statefulset }} lacks pods.",
