@@ -21,13 +21,26 @@ def controller_settings(
         for key, value in {
             "deploy": {
                 "defaultDeploymentMode": "Standard",
-                "deploymentRolloutStrategy": {"defaultRollout": {"maxSurge": "1", "maxUnavailable": "0"}},
+                # KServe hands these on as texts, so Kubernetes takes only percentages.
+                "deploymentRolloutStrategy": {"defaultRollout": {"maxSurge": "100%", "maxUnavailable": "0%"}},
             },
-            "ingress": {"ingressGateway": "none/none", "disableIngressCreation": True, "urlScheme": "http"},
+            # Nothing is made for people outside; the URL in an InferenceService's status is that of its Service.
+            "ingress": {
+                "ingressGateway": "none/none",
+                "disableIngressCreation": True,
+                "disableIstioVirtualHost": True,
+                "ingressDomain": "svc.cluster.local",
+                "domainTemplate": "{{ .Name }}-predictor.{{ .Namespace }}.{{ .IngressDomain }}",
+                "urlScheme": "http",
+            },
             "storageInitializer": {"image": storage_image, **_quantities(storage)},
             "credentials": {
                 "storageSpecSecretName": "storage-config",
                 "storageSecretNameAnnotation": "serving.kserve.io/storageSecretName",
+                "s3": {
+                    "s3AccessKeyIDName": "AWS_ACCESS_KEY_ID",
+                    "s3SecretAccessKeyName": "AWS_SECRET_ACCESS_KEY",
+                },
             },
             "logger": {"image": agent_image, **_quantities(agent)},
             "agent": {"image": agent_image, **_quantities(agent)},

@@ -74,7 +74,7 @@ class PipelineJobsComponent(Component[PipelineJobsConfig]):
                     "resources": ["inferenceservices"],
                     "verbs": ["get", "create", "patch"],
                 },
-                {"api_groups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+                {"api_groups": [""], "resources": ["pods", "events"], "verbs": ["get", "list"]},
             ],
             opts=self.options(depends_on=[serving.ready]),
         )

@@ -1,11 +1,9 @@
-"""The loop: experiment → registry → serving → monitoring, run on a real platform and asserted from outside.
-
-`run` trains, registers, serves and measures the sample model; `verify` only compares what is served with the registry.
-"""
+"""The loop: experiment → registry → serving → monitoring, run on a real platform and asserted from outside."""
 
 from __future__ import annotations
 
-from mlops.loop.ledger import Fact, Ledger, StageError
-from mlops.loop.loop import Options, Outcome, run, verify
+from mlops.loop.cli import run
+from mlops.loop.ledger import StageError
+from mlops.loop.loop import Options, Outcome
 
-__all__ = ["Fact", "Ledger", "Options", "Outcome", "StageError", "run", "verify"]
+__all__ = ["Options", "Outcome", "StageError", "run"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -13,44 +14,63 @@ from mlops import console
 from mlops.errors import UsageError
 from mlops.loop.cluster import Cluster
 from mlops.loop.ledger import Stage
-from mlops.loop.loop import Options, Outcome, run, verify
+from mlops.loop.loop import Options, Outcome, close, verify
 
-__all__ = ["loop"]
+__all__ = ["app", "loop", "run"]
+
+app = typer.Typer()
 
 
+@app.command()
 def loop(
-    stack: Annotated[str, typer.Option(help="Stack whose cluster is used.")] = "local",
+    *,
+    stack: Annotated[str, typer.Option("--stack", "-s", help="Stack whose cluster is used.")] = "local",
     kubeconfig: Annotated[Path | None, typer.Option(help="Use this cluster instead of the stack's.")] = None,
     example: Annotated[str, typer.Option(help="Folder of examples/ to run.")] = "loan_approval",
     gate: Annotated[float | None, typer.Option(help="Least AUC of a model that may be registered.")] = None,
     timeout: Annotated[float, typer.Option(min=30, help="Seconds for all of it.")] = 600,
-    keep: Annotated[bool, typer.Option(help="Leave the model served.")] = True,  # noqa: FBT002 (typer makes a flag)
-    verify_only: Annotated[bool, typer.Option(help="Only compare what is served with the registry.")] = False,  # noqa: FBT002
-    as_json: Annotated[bool, typer.Option("--json", help="Print the evidence as JSON.")] = False,  # noqa: FBT002
+    keep: Annotated[bool, typer.Option(help="Leave the model served.")] = True,
+    verify_only: Annotated[
+        bool, typer.Option("--verify-only", help="Only compare what is served with the registry.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the evidence as JSON.")] = False,
 ) -> None:
     """Train, register, serve and measure the sample model, and assert every step from outside."""
-    cluster = Cluster(_kubeconfig(stack, kubeconfig))
-    options = Options(example=example, gate=gate, keep=keep, timeout=timeout)
+    run(
+        stack,
+        Options(example=example, gate=gate, keep=keep, timeout=timeout),
+        kubeconfig=kubeconfig,
+        verify_only=verify_only,
+        as_json=as_json,
+    )
+
+
+def run(
+    stack: str,
+    options: Options | None = None,
+    *,
+    kubeconfig: Path | None = None,
+    verify_only: bool = False,
+    as_json: bool = False,
+) -> Outcome:
+    """Run the loop on a stack's cluster and print a line per stage. Raises StageError where it broke."""
     screen = console.err if as_json else console.out
 
     def tell(stage: Stage) -> None:
         seconds = f"{stage.seconds:.1f} s"
         screen.print(f"[green]{console.OK}[/] {stage.name:<11} {seconds:>7}  {stage.summary}")
 
-    outcome = (verify if verify_only else run)(cluster, options, tell=tell)
+    work = verify if verify_only else close
+    outcome = work(Cluster(_kubeconfig(stack, kubeconfig)), options or Options(), tell=tell)
     if as_json:
-        print(json.dumps(outcome.plain(), indent=2, default=str))
-    _conclude(outcome)
-
-
-def _conclude(outcome: Outcome) -> None:
+        sys.stdout.write(f"{json.dumps(outcome.plain(), indent=2, default=str)}\n")
     if outcome.failure:
-        console.err.print(f"[red]{console.FAILED}[/] {outcome.failure}", markup=True)
-        raise typer.Exit(outcome.failure.exit_code)
-    console.err.print(
-        f"[green]{console.OK}[/] the loop is closed: {len(outcome.facts)} facts in {outcome.seconds:.0f} s, "
-        f"version {outcome.version} of run {outcome.run_id}"
-    )
+        raise outcome.failure
+    number, seconds = len(outcome.facts), outcome.seconds
+    what = "what is served is what is registered" if verify_only else "the loop is closed"
+    model = f"version {outcome.version} of run {outcome.run_id}"
+    console.err.print(f"[green]{console.OK}[/] {what}: {number} facts in {seconds:.0f} s, {model}")
+    return outcome
 
 
 def _kubeconfig(stack: str, file: Path | None) -> str:

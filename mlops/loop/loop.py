@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 from mlops.loop import jobs, places, predictions, sample
 from mlops.loop.cluster import Cluster
@@ -21,7 +22,7 @@ from mlops.loop.predictions import Expected
 from mlops.loop.registry import Registered, Registry
 from mlops.loop.serving import Served, Serving, agrees
 
-__all__ = ["Options", "Outcome", "run", "verify"]
+__all__ = ["Options", "Outcome", "close", "verify"]
 
 
 @dataclass(frozen=True)
@@ -173,13 +174,7 @@ class _Loop:
             raise
         self.outcome.pipeline = run.end
         if run.end["status"] != "SUCCESS":
-            failed = next((task.name for task in run.tasks.values() if task.status != "SUCCESS"), "pipeline")
-            raise StageError(
-                _STAGES.get(failed, failed),
-                f"Job {run.namespace}/{run.name}",
-                f"failed: {run.end['reason']}",
-                fix=f"kubectl -n {run.namespace} logs job/{run.name}",
-            )
+            self.failed_step(run)
         self.arguments = arguments
         sha256 = hashlib.sha256(compiled.encode()).hexdigest()
         self.ledger.same(
@@ -190,6 +185,15 @@ class _Loop:
             source=f"Job {run.namespace}/{run.name}",
         )
         return run
+
+    def failed_step(self, run: jobs.Run) -> NoReturn:
+        """Raise StageError at the step that failed."""
+        failed = next((task for task in run.tasks.values() if task.status != "SUCCESS"), None)
+        job, fix = f"Job {run.namespace}/{run.name}", f"kubectl -n {run.namespace} logs job/{run.name}"
+        if failed is None:
+            raise StageError("pipeline", job, f"failed: {run.end['reason']}", fix=fix)
+        reason = re.sub(r"^(?:\w+\.)+(?=\w+: )", "", failed.reason)
+        raise StageError(_STAGES.get(failed.name, failed.name), f"step {failed.name} of {job}", f"failed: {reason}", fix=fix)
 
     def finished(self, task: Task) -> None:
         """Put down a step as a stage; the comparison has a stage per protocol, made later."""
@@ -286,7 +290,7 @@ class _Loop:
         agrees(self.ledger, self.serving, registered, self.places.artefact_root, ready=True)
         traffic = told["traffic"]
         if before is None or not traffic:
-            why = "first version: nothing to roll over" if before is None else "nothing answered before: not measured"
+            why = "nothing was served before" if before is None else "nothing answered before: no promise to measure"
             self.ledger.add("rollout", 0.0, why)
             return
         source = f"traffic to {self.serving.subject}"
@@ -416,7 +420,7 @@ def _summary(task: Task) -> str:
     return texts[task.name]() if task.name in texts else ""
 
 
-def run(
+def close(
     cluster: Cluster,
     options: Options,
     *,

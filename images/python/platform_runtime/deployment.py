@@ -88,6 +88,9 @@ class Cluster(Protocol):
     def pods(self, namespace: str, name: str) -> list[dict[str, Any]]:
         """Return the predictor pods of an InferenceService."""
 
+    def warnings(self, namespace: str, name: str) -> list[str]:
+        """Return what Kubernetes warns about an InferenceService, newest last."""
+
 
 class Kubernetes:
     """The cluster this pod runs in."""
@@ -121,6 +124,10 @@ class Kubernetes:
         selector = f"serving.kserve.io/inferenceservice={name}"
         listed = self._core.list_namespaced_pod(namespace, label_selector=selector)
         return [self._core.api_client.sanitize_for_serialization(pod) for pod in listed.items]
+
+    def warnings(self, namespace: str, name: str) -> list[str]:
+        selector = f"involvedObject.kind=InferenceService,involvedObject.name={name},type=Warning"
+        return [event.message for event in self._core.list_namespaced_event(namespace, field_selector=selector).items]
 
 
 def resolve(name: str, version: str, client: Any, artefact_root: str) -> Version:
@@ -214,6 +221,11 @@ def deploy(
         else:
             cluster.patch(namespace, service, manifest)
         _wait(url, rows, wanted, lambda: cluster.pods(namespace, service), started + timeout, sleep)
+    except DeploymentError as error:
+        pods = [text for pod in cluster.pods(namespace, service) if (text := pod_trouble(pod))]
+        trouble = pods or cluster.warnings(namespace, service)[-1:] or ["nothing unusual is reported"]
+        msg = f"InferenceService {namespace}/{service} {error}: {'; '.join(trouble)}"
+        raise DeploymentError(msg) from None
     finally:
         report = traffic.stop() if watched else None
     return Deployment(
@@ -245,8 +257,7 @@ def _wait(
         if steady >= STEADY and all(_annotated(pod) == wanted.version for pod in pods()):
             return
         sleep(0.05 if steady and steady < STEADY else 0.5)
-    trouble = "; ".join(text for pod in pods() if (text := pod_trouble(pod)))
-    msg = f"{url} answers {last}, wanted version {wanted.version}: {trouble or 'its pods report nothing unusual'}"
+    msg = f"answers {last}, expected version {wanted.version}"
     raise DeploymentError(msg)
 
 
