@@ -248,8 +248,8 @@ class ApiServer:
         """Send a request past the provider under test, as `kubectl` or a controller would."""
         headers = {"Authorization": "Bearer admin-token", "Content-Type": content_type, "User-Agent": "kubectl-edit/1"}
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(f"{self.url}{path}", data=data, method=method, headers=headers)  # noqa: S310
-        with urllib.request.urlopen(request, timeout=20, context=self._tls) as answer:  # noqa: S310
+        request = urllib.request.Request(f"{self.url}{path}", data=data, method=method, headers=headers)  # noqa: S310 (our own server)
+        with urllib.request.urlopen(request, timeout=20, context=self._tls) as answer:  # noqa: S310 (our own server)
             return json.load(answer)
 
     def get(self, path: str) -> Any:
@@ -300,7 +300,7 @@ def running_api_server(factory: pytest.TempPathFactory, *, controllers: bool) ->
     for name in names:
         try:
             found = binary(name).is_file()
-        except Exception as error:  # noqa: BLE001 - whatever the reason, there is no binary
+        except Exception as error:  # noqa: BLE001 (whatever the reason, there is no binary)
             pytest.skip(f"{name} is not built: {error}")
         if not found:
             pytest.skip(f"{name} is not built")

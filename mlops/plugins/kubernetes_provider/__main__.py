@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
 import threading
 from concurrent import futures
+from typing import NoReturn
 
 from mlops.plugins.kubernetes_provider import lean
 
@@ -48,11 +50,17 @@ def main(arguments: list[str] | None = None) -> int:
     parent = os.getppid()
     while not ended.wait(_PARENT_CHECK):
         if os.getppid() != parent:  # the engine was killed: keep the journal, it is what the next run continues from
-            os._exit(1)
+            _leave(1)
     servicer.close()
     server.stop(0)
     sys.stdout.flush()
-    os._exit(0)  # threads may sit in requests that nobody waits for any more
+    return _leave(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End at once: threads may sit in requests that nobody waits for any more."""
+    atexit._run_exitfuncs()  # noqa: SLF001 (removes the credentials that the Kubernetes client keeps in files)
+    os._exit(code)
 
 
 if __name__ == "__main__":

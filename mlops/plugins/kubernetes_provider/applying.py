@@ -73,7 +73,7 @@ def preview_create(context: Context, urn: str, properties: dict[str, Any]) -> di
             "POST", resource.path(namespace_of(obj)), query=_query(obj, CREATOR, dry=True), body=obj, tries=1
         )
     except ApiError as error:
-        if error.invalid or (error.status == 400 and "dry run" not in error.message):  # noqa: PLR2004
+        if error.invalid or (error.bad_request and "dry run" not in error.message):
             message = f'resource "{urn}" was not successfully created by the Kubernetes API server: {error}'
             raise ProviderError(message) from error
         return properties
@@ -174,7 +174,7 @@ def _settled(
     seconds: float,
     status: Status,
 ) -> dict[str, Any]:
-    """Wait until the object is ready, then return it as it is now."""
+    """Wait until the object is ready and return it."""
     try:
         settled = context.waiter(status).until_ready(resource, live, inputs, seconds)
     except NotReadyError:
@@ -183,12 +183,7 @@ def _settled(
         message = f"waiting for '{name_of(live)}' failed: {str(error) or type(error).__name__}"
         raise NotReadyError(message, [], live) from error
     status.clear()
-    if settled is live:
-        return live
-    try:
-        return context.client.get(resource, namespace_of(live), name_of(live))
-    except (ApiError, UnreachableError):
-        return settled
+    return settled
 
 
 def _outputs(
@@ -230,7 +225,7 @@ def preview_update(context: Context, urn: str, olds: dict[str, Any], news: dict[
     try:
         live = dry_run(context, olds, inputs)
     except ApiError as error:
-        if error.forbidden or error.not_found or not (error.invalid or error.status == 400):  # noqa: PLR2004
+        if error.forbidden or error.not_found or not (error.invalid or error.bad_request):
             return news
         message = f'update of resource "{urn}" failed: {error}'
         raise ProviderError(message) from error

@@ -25,14 +25,17 @@ def check(
     *,
     seed: bytes = b"",
     autonaming: Autonaming | None = None,
-) -> dict[str, Any]:
-    """Return normalized inputs: named, in a namespace, a Secret's text as data, secrets kept secret."""
+) -> dict[str, Any] | None:
+    """Return normalized inputs: named, in a namespace, a Secret's text as data, secrets kept secret.
+
+    Of the old inputs only the metadata is looked at. None means that they are to be kept.
+    """
     token = kinds.type_of(urn)
     bare, old = plain(news), plain(olds)
     kinds.refuse_unsupported(token, str(bare.get("kind", "")))
     if context.settings.skip_update_unreachable and olds and not context.client.reachable:
         context.log.warning(urn, "Cluster is unreachable but skipUpdateUnreachable flag is set to true, skipping...")
-        return olds
+        return None
     kind = kinds.from_token(token)
     inputs = normalize({"apiVersion": kind.api_version, "kind": kind.kind, **bare})
     if isinstance(inputs.get("metadata"), dict):

@@ -311,7 +311,7 @@ class Watch:
     def close(self) -> None:
         """Shut the connection down, so that a blocked reader wakes up."""
         with suppress(Exception):
-            self._answer._connection.sock.shutdown(socket.SHUT_RDWR)  # noqa: SLF001 - urllib3 offers no other way
+            self._answer._connection.sock.shutdown(socket.SHUT_RDWR)  # noqa: SLF001 (urllib3 offers no other way)
         with suppress(Exception):
             self._answer.close()
 

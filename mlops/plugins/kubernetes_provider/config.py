@@ -129,7 +129,7 @@ def _parse(text: str) -> Kubeconfig:
 
 
 def _yaml(text: str) -> Any:
-    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe loaders
+    return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 (both are safe loaders)
 
 
 def _merged(configs: list[Kubeconfig]) -> Kubeconfig:

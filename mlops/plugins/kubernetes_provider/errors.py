@@ -25,7 +25,7 @@ __all__ = [
     "UnreachableError",
 ]
 
-NOT_FOUND, CONFLICT, INVALID, FORBIDDEN, TOO_MANY = 404, 409, 422, 403, 429
+BAD_REQUEST, FORBIDDEN, NOT_FOUND, CONFLICT, INVALID = 400, 403, 404, 409, 422
 
 
 class ProviderError(Exception):
@@ -94,6 +94,11 @@ class ApiError(ProviderError):
     def invalid(self) -> bool:
         """Say whether validation refused the object."""
         return self.status == INVALID
+
+    @property
+    def bad_request(self) -> bool:
+        """Say whether the request made no sense to the server."""
+        return self.status == BAD_REQUEST
 
     @property
     def forbidden(self) -> bool:

@@ -13,18 +13,18 @@ __all__ = ["Path", "fields_of", "forces_replacement", "immutable_paths"]
 
 Path = tuple[str | int, ...]
 
-_VOLUME_SOURCES = (  # noqa: SIM905 - a list of words reads better as words
+_VOLUME_SOURCES = (  # noqa: SIM905 (a list of words reads better as words)
     "awsElasticBlockStore azureDisk azureFile cephfs cinder csi fc flexVolume flocker gcePersistentDisk glusterfs "
     "hostPath iscsi local nfs photonPersistentDisk portworxVolume quobyte rbd scaleIO storageos vsphereVolume"
 ).split()
 
-_POD = (  # noqa: SIM905 - see above
+_POD = (  # noqa: SIM905 (see above)
     "affinity automountServiceAccountToken dnsConfig dnsPolicy enableServiceLinks hostAliases hostIPC hostNetwork "
     "hostPID hostname imagePullSecrets nodeName nodeSelector overhead preemptionPolicy priority priorityClassName "
     "readinessGates restartPolicy runtimeClassName schedulerName securityContext serviceAccount serviceAccountName "
     "shareProcessNamespace subdomain terminationGracePeriodSeconds volumes"
 ).split()
-_CONTAINER = (  # noqa: SIM905 - see above
+_CONTAINER = (  # noqa: SIM905 (see above)
     "args command env image imagePullPolicy lifecycle livenessProbe ports readinessProbe resources securityContext "
     "stdin stdinOnce terminationMessagePath terminationMessagePolicy tty volumeDevices volumeMounts workingDir"
 ).split()

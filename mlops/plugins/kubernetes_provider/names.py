@@ -28,10 +28,9 @@ class Autonaming:
 
     PROPOSE, ENFORCE, DISABLE = range(3)
 
-    def __init__(self, proposed: str, mode: int, warnings: bool = False) -> None:  # noqa: FBT001, FBT002
+    def __init__(self, proposed: str, mode: int) -> None:
         self.proposed = proposed
         self.mode = mode
-        self.warn_if_no_support = warnings
 
 
 def _digits(seed: bytes) -> str:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
+
+from google.protobuf import struct_pb2
 
 from mlops.plugins.kubernetes_provider import kinds
 from mlops.plugins.kubernetes_provider.context import Context
@@ -15,16 +19,58 @@ from mlops.plugins.kubernetes_provider.errors import (
 )
 from mlops.plugins.kubernetes_provider.inputs import normalize
 from mlops.plugins.kubernetes_provider.names import field_manager
-from mlops.plugins.kubernetes_provider.objects import Kind, drop, kind_of, parse_identity
-from mlops.plugins.kubernetes_provider.state import INITIAL_API_VERSION, checkpoint, parse, prune
-from mlops.plugins.kubernetes_provider.wire import mark_secrets, plain
+from mlops.plugins.kubernetes_provider.objects import Kind, dig, drop, kind_of, parse_identity
+from mlops.plugins.kubernetes_provider.state import FIELD_MANAGER, INITIAL_API_VERSION, checkpoint, prune
+from mlops.plugins.kubernetes_provider.wire import Values, decode, mark_secrets, plain
 
-__all__ = ["Reading", "read"]
+__all__ = ["Reading", "Stored", "read"]
 
-Reading = tuple[str, dict[str, Any], dict[str, Any]]
-"""Id, outputs, inputs; an empty id means that there is no such object."""
 
-_GONE: Reading = ("", {}, {})
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a read found."""
+
+    id: str
+    outputs: dict[str, Any]
+    inputs: dict[str, Any]
+
+
+class Stored:
+    """What the engine has of a resource, unpacked as far as it is needed."""
+
+    def __init__(self, resource_id: str, properties: struct_pb2.Struct, inputs: struct_pb2.Struct) -> None:
+        self.id = resource_id
+        self._properties = properties
+        self._inputs = inputs
+
+    @cached_property
+    def inputs(self) -> Values:
+        """Return the inputs."""
+        return decode(self._inputs)
+
+    @cached_property
+    def head(self) -> Values:
+        """Return of the outputs what says which object it is, in which version, and by whom it is managed."""
+        return decode(self._properties, only=_HEAD)
+
+    @cached_property
+    def steering(self) -> Values:
+        """Return of the inputs what steers waiting: the metadata with its annotations."""
+        return decode(self._inputs, only=_HEAD)
+
+    @property
+    def imported(self) -> bool:
+        """Say whether there is an id and nothing else."""
+        return "kind" not in self._inputs.fields
+
+    def is_current(self, live: dict[str, Any]) -> bool:
+        """Say whether the object was not written to since it was stored."""
+        meta = plain(self.head.get("metadata"))
+        keys = ("uid", "resourceVersion")
+        return all(dig(meta, key) is not None and dig(meta, key) == dig(live, "metadata", key) for key in keys)
+
+
+_HEAD = frozenset({"apiVersion", "kind", "metadata", INITIAL_API_VERSION, FIELD_MANAGER})
 _NOT_INPUTS = (
     ("status",),
     ("metadata", "creationTimestamp"),
@@ -38,31 +84,40 @@ _NOT_INPUTS = (
 )
 
 
-def read(context: Context, urn: str, resource_id: str, properties: dict[str, Any], inputs: dict[str, Any]) -> Reading:
-    """Return the live object, its inputs being what the old inputs speak of (all of it on import)."""
+def read(context: Context, urn: str, stored: Stored) -> Reading | Stored | None:
+    """Return the live object, its inputs being what the old inputs speak of (all of it on import).
+
+    None means that there is no such object; what was stored is returned where nothing was written since.
+    """
     token = kinds.type_of(urn)
-    kinds.refuse_unsupported(token, str(plain(inputs).get("kind", "")))
+    kinds.refuse_unsupported(token, str(stored.steering.get("kind", "")))
     try:
         context.client.check()
     except UnreachableError as error:
-        return _unreachable(context, urn, error, (resource_id, properties, inputs))
-    old_inputs, old_live = normalize(plain(inputs)), parse(properties)[1]
-    imported = not old_inputs.get("kind")
-    kind = kind_of(old_inputs if not imported else old_live if old_live.get("kind") else {})
-    live = _live(context, kind if kind.kind else kinds.from_token(token), resource_id)
+        return _unreachable(context, urn, error, stored)
+    known = stored.steering if "kind" in stored.steering else stored.head
+    live = _live(context, kind_of(plain(known)) if "kind" in known else kinds.from_token(token), stored.id)
     if live is None:
-        return _GONE
-    live_inputs = normalize(_all_inputs(live) if imported else prune(live, old_inputs))
-    version = str(properties.get(INITIAL_API_VERSION, live_inputs["apiVersion"]))
-    manager = field_manager(properties, live_inputs, server_side_apply=context.settings.server_side_apply)
-    outputs = checkpoint(live_inputs, live, inputs, initial_api_version=version, manager=manager)
-    marked = mark_secrets(live_inputs, inputs)
-    if not imported:
-        unready = context.waiter(context.status(urn)).judged(live, old_inputs)
+        return None
+    if not stored.imported and stored.is_current(live):
+        found: Reading | Stored = stored
+    else:
+        found = _reading(context, stored, live)
+    if not stored.imported:
+        unready = context.waiter(context.status(urn)).judged(live, plain(stored.steering))
         if unready is not None:
-            reasons = [str(unready), *unready.reasons]
-            raise PartialError(resource_id, outputs, marked, reasons)
-    return resource_id, outputs, marked
+            found = found if isinstance(found, Reading) else _reading(context, stored, live)
+            raise PartialError(stored.id, found.outputs, found.inputs, [str(unready), *unready.reasons])
+    return found
+
+
+def _reading(context: Context, stored: Stored, live: dict[str, Any]) -> Reading:
+    old_inputs = normalize(plain(stored.inputs))
+    live_inputs = normalize(_all_inputs(live) if stored.imported else prune(live, old_inputs))
+    version = str(stored.head.get(INITIAL_API_VERSION, live_inputs["apiVersion"]))
+    manager = field_manager(stored.head, live_inputs, server_side_apply=context.settings.server_side_apply)
+    outputs = checkpoint(live_inputs, live, stored.inputs, initial_api_version=version, manager=manager)
+    return Reading(stored.id, outputs, mark_secrets(live_inputs, stored.inputs))
 
 
 def _live(context: Context, kind: Kind, resource_id: str) -> dict[str, Any] | None:
@@ -82,7 +137,7 @@ def _live(context: Context, kind: Kind, resource_id: str) -> dict[str, Any] | No
         raise ProviderError(message) from error
 
 
-def _unreachable(context: Context, urn: str, error: UnreachableError, as_it_was: Reading) -> Reading:
+def _unreachable(context: Context, urn: str, error: UnreachableError, stored: Stored) -> Stored | None:
     context.log.warning(urn, str(error))
     if context.settings.delete_unreachable:
         context.log.info(
@@ -90,14 +145,14 @@ def _unreachable(context: Context, urn: str, error: UnreachableError, as_it_was:
             f"{error} and the `deleteUnreachable` option is enabled. Deleting the unreachable resource from Pulumi "
             "state",
         )
-        return _GONE
+        return None
     if context.settings.skip_update_unreachable:
         context.log.info(
             urn,
             f"{error} and the `skipUpdateUnreachable` option is enabled. Returned data could not reflect the actual "
             "cluster configuration.",
         )
-        return as_it_was
+        return stored
     raise ProviderError(
         "failed to read resource state due to unreachable cluster. If the cluster was deleted, you can remove this "
         "resource from Pulumi state by rerunning the operation with the PULUMI_K8S_DELETE_UNREACHABLE environment "

@@ -1,5 +1,6 @@
 """The ResourceProvider service: translate between the protocol and the operations."""
 
+# ruff: noqa: N802 (the protocol names the methods)
 from __future__ import annotations
 
 import json
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import grpc
-from google.protobuf import empty_pb2
+from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from mlops.plugins.kubernetes_provider import applying, checking, config, deleting, kinds, planning, reading
@@ -19,8 +20,8 @@ from mlops.plugins.kubernetes_provider.engine import Log
 from mlops.plugins.kubernetes_provider.errors import PartialError, ProviderError, RefusedError
 from mlops.plugins.kubernetes_provider.journal import Journal
 from mlops.plugins.kubernetes_provider.names import Autonaming
-from mlops.plugins.kubernetes_provider.objects import ANNOTATIONS
-from mlops.plugins.kubernetes_provider.wire import Unknown, decode, encode, plain
+from mlops.plugins.kubernetes_provider.objects import ANNOTATIONS, kind_of
+from mlops.plugins.kubernetes_provider.wire import Opaque, Unknown, decode, encode, is_bulky, plain
 
 __all__ = ["VERSION", "Servicer"]
 
@@ -28,6 +29,9 @@ VERSION = "4.34.2"
 """The version of the official plugin whose place this one takes."""
 
 _PREFIX = "kubernetes:config:"
+_METADATA = frozenset({"metadata"})
+_SCOPE = frozenset({"group", "names", "scope"})
+_BULK = frozenset({"spec", "data", "binaryData"})
 Rpc = grpc.ServicerContext
 
 
@@ -43,23 +47,23 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     # --- the plugin itself --------------------------------------------------------------------------------------
 
-    def Handshake(  # noqa: N802
+    def Handshake(
         self, request: provider_pb2.ProviderHandshakeRequest, context: Rpc
     ) -> provider_pb2.ProviderHandshakeResponse:
         del request, context
         return provider_pb2.ProviderHandshakeResponse(accept_secrets=True, supports_autonaming_configuration=True)
 
-    def GetPluginInfo(self, request: empty_pb2.Empty, context: Rpc) -> plugin_pb2.PluginInfo:  # noqa: N802
+    def GetPluginInfo(self, request: empty_pb2.Empty, context: Rpc) -> plugin_pb2.PluginInfo:
         del request, context
         return plugin_pb2.PluginInfo(version=VERSION)
 
-    def Attach(self, request: plugin_pb2.PluginAttach, context: Rpc) -> empty_pb2.Empty:  # noqa: N802
+    def Attach(self, request: plugin_pb2.PluginAttach, context: Rpc) -> empty_pb2.Empty:
         del context
         if self._connect is not None:
             self._log = self._connect(request.address)
         return empty_pb2.Empty()
 
-    def Cancel(self, request: empty_pb2.Empty, context: Rpc) -> empty_pb2.Empty:  # noqa: N802
+    def Cancel(self, request: empty_pb2.Empty, context: Rpc) -> empty_pb2.Empty:
         del request, context
         self._stop.set()
         return empty_pb2.Empty()
@@ -72,7 +76,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     # --- configuration ------------------------------------------------------------------------------------------
 
-    def CheckConfig(self, request: provider_pb2.CheckRequest, context: Rpc) -> provider_pb2.CheckResponse:  # noqa: N802
+    def CheckConfig(self, request: provider_pb2.CheckRequest, context: Rpc) -> provider_pb2.CheckResponse:
         del context
         default = request.urn.rpartition("::")[2].startswith("default")
         failures = config.check(plain(decode(request.news)), default_provider=default)
@@ -81,7 +85,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             failures=[provider_pb2.CheckFailure(property=name, reason=reason) for name, reason in failures],
         )
 
-    def DiffConfig(self, request: provider_pb2.DiffRequest, context: Rpc) -> provider_pb2.DiffResponse:  # noqa: N802
+    def DiffConfig(self, request: provider_pb2.DiffRequest, context: Rpc) -> provider_pb2.DiffResponse:
         del context
         changed, replacing = config.difference(plain(decode(request.olds)), plain(decode(request.news)))
         return provider_pb2.DiffResponse(
@@ -90,9 +94,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             replaces=replacing,
         )
 
-    def Configure(  # noqa: N802
-        self, request: provider_pb2.ConfigureRequest, context: Rpc
-    ) -> provider_pb2.ConfigureResponse:
+    def Configure(self, request: provider_pb2.ConfigureRequest, context: Rpc) -> provider_pb2.ConfigureResponse:
         with _Guard(context):
             variables = {key.removeprefix(_PREFIX): value for key, value in request.variables.items()}
             variables |= _arguments(plain(decode(request.args)), variables)
@@ -111,22 +113,28 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
 
     # --- resources ----------------------------------------------------------------------------------------------
 
-    def Check(self, request: provider_pb2.CheckRequest, context: Rpc) -> provider_pb2.CheckResponse:  # noqa: N802
+    def Check(self, request: provider_pb2.CheckRequest, context: Rpc) -> provider_pb2.CheckResponse:
         with _Guard(context):
             options = request.autonaming
             autonaming = Autonaming(options.proposed_name, options.mode) if request.HasField("autonaming") else None
+            news = decode(request.news, opaque=_untouched(request.news))
+            if news.get("kind") == "CustomResourceDefinition" and isinstance(news.get("spec"), Opaque):
+                spec = request.news.fields["spec"].struct_value
+                self._configured().remember_crd({**news, "spec": decode(spec, only=_SCOPE)})
             inputs = checking.check(
                 self._configured(),
                 request.urn,
-                decode(request.olds),
-                decode(request.news),
+                decode(request.olds, only=_METADATA),
+                news,
                 seed=request.randomSeed,
                 autonaming=autonaming,
             )
+            if inputs is None:
+                return provider_pb2.CheckResponse(inputs=request.olds)
             return provider_pb2.CheckResponse(inputs=encode(inputs))
         raise AssertionError
 
-    def Diff(self, request: provider_pb2.DiffRequest, context: Rpc) -> provider_pb2.DiffResponse:  # noqa: N802
+    def Diff(self, request: provider_pb2.DiffRequest, context: Rpc) -> provider_pb2.DiffResponse:
         same = request.HasField("old_inputs") and request.old_inputs == request.news
         if same and not _may_be_unready(request):
             return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_NONE, hasDetailedDiff=True)
@@ -153,7 +161,7 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             )
         raise AssertionError
 
-    def Create(self, request: provider_pb2.CreateRequest, context: Rpc) -> provider_pb2.CreateResponse:  # noqa: N802
+    def Create(self, request: provider_pb2.CreateRequest, context: Rpc) -> provider_pb2.CreateResponse:
         with _Guard(context):
             properties = decode(request.properties)
             if request.preview:
@@ -163,17 +171,18 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.CreateResponse(id=created, properties=encode(outputs))
         raise AssertionError
 
-    def Read(self, request: provider_pb2.ReadRequest, context: Rpc) -> provider_pb2.ReadResponse:  # noqa: N802
+    def Read(self, request: provider_pb2.ReadRequest, context: Rpc) -> provider_pb2.ReadResponse:
         with _Guard(context):
-            found, outputs, inputs = reading.read(
-                self._configured(), request.urn, request.id, decode(request.properties), decode(request.inputs)
-            )
-            if not found:
+            stored = reading.Stored(request.id, request.properties, request.inputs)
+            found = reading.read(self._configured(), request.urn, stored)
+            if found is None:
                 return provider_pb2.ReadResponse()
-            return provider_pb2.ReadResponse(id=found, properties=encode(outputs), inputs=encode(inputs))
+            if isinstance(found, reading.Stored):
+                return provider_pb2.ReadResponse(id=request.id, properties=request.properties, inputs=request.inputs)
+            return provider_pb2.ReadResponse(id=found.id, properties=encode(found.outputs), inputs=encode(found.inputs))
         raise AssertionError
 
-    def Update(self, request: provider_pb2.UpdateRequest, context: Rpc) -> provider_pb2.UpdateResponse:  # noqa: N802
+    def Update(self, request: provider_pb2.UpdateRequest, context: Rpc) -> provider_pb2.UpdateResponse:
         with _Guard(context):
             olds, news = decode(request.olds), decode(request.news)
             if request.preview:
@@ -186,31 +195,29 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             return provider_pb2.UpdateResponse(properties=encode(outputs))
         raise AssertionError
 
-    def Delete(self, request: provider_pb2.DeleteRequest, context: Rpc) -> empty_pb2.Empty:  # noqa: N802
+    def Delete(self, request: provider_pb2.DeleteRequest, context: Rpc) -> empty_pb2.Empty:
         with _Guard(context):
             deleting.delete(self._configured(), request.urn, request.id, decode(request.properties), request.timeout)
         return empty_pb2.Empty()
 
     # --- what only the official plugin does -----------------------------------------------------------------------
 
-    def Construct(  # noqa: N802
-        self, request: provider_pb2.ConstructRequest, context: Rpc
-    ) -> provider_pb2.ConstructResponse:
+    def Construct(self, request: provider_pb2.ConstructRequest, context: Rpc) -> provider_pb2.ConstructResponse:
         with _Guard(context):
             raise RefusedError("component", request.type)
         raise AssertionError
 
-    def Call(self, request: provider_pb2.CallRequest, context: Rpc) -> provider_pb2.CallResponse:  # noqa: N802
+    def Call(self, request: provider_pb2.CallRequest, context: Rpc) -> provider_pb2.CallResponse:
         with _Guard(context):
             raise RefusedError("method", request.tok)
         raise AssertionError
 
-    def Invoke(self, request: provider_pb2.InvokeRequest, context: Rpc) -> provider_pb2.InvokeResponse:  # noqa: N802
+    def Invoke(self, request: provider_pb2.InvokeRequest, context: Rpc) -> provider_pb2.InvokeResponse:
         with _Guard(context):
             raise RefusedError("function", request.tok)
         raise AssertionError
 
-    def Parameterize(  # noqa: N802
+    def Parameterize(
         self, request: provider_pb2.ParameterizeRequest, context: Rpc
     ) -> provider_pb2.ParameterizeResponse:
         del request
@@ -218,19 +225,24 @@ class Servicer(provider_pb2_grpc.ResourceProviderServicer):
             raise RefusedError("parameterization (typed SDKs made from CRDs)")
         raise AssertionError
 
-    def GetSchema(  # noqa: N802
-        self, request: provider_pb2.GetSchemaRequest, context: Rpc
-    ) -> provider_pb2.GetSchemaResponse:
+    def GetSchema(self, request: provider_pb2.GetSchemaRequest, context: Rpc) -> provider_pb2.GetSchemaResponse:
         del request
         with _Guard(context):
             raise RefusedError("the package's schema")
         raise AssertionError
 
-    def GetMapping(  # noqa: N802
-        self, request: provider_pb2.GetMappingRequest, context: Rpc
-    ) -> provider_pb2.GetMappingResponse:
+    def GetMapping(self, request: provider_pb2.GetMappingRequest, context: Rpc) -> provider_pb2.GetMappingResponse:
         del request, context
         return provider_pb2.GetMappingResponse()
+
+
+def _untouched(news: struct_pb2.Struct) -> frozenset[str]:
+    """Return the properties that Check passes through unseen: those of large objects it does not normalize."""
+    kind = kind_of({key: news.fields[key].string_value for key in ("apiVersion", "kind") if key in news.fields})
+    plain_kind = kind.group not in kinds.BUILT_IN_GROUPS or kind.kind in ("ConfigMap", "CustomResourceDefinition")
+    if plain_kind and is_bulky(news, "x_kubernetes_", "preserveUnknownFields"):
+        return _BULK
+    return frozenset()
 
 
 def _may_be_unready(request: provider_pb2.DiffRequest) -> bool:

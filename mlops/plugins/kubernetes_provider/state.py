@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlops.plugins.kubernetes_provider.inputs import dashed, is_crd, underscored
-from mlops.plugins.kubernetes_provider.wire import mark_secrets, plain
+from mlops.plugins.kubernetes_provider.wire import has_secret, mark_secrets, plain
 
 __all__ = ["FIELD_MANAGER", "INITIAL_API_VERSION", "INPUTS", "checkpoint", "parse", "prune"]
 
@@ -23,7 +23,7 @@ def checkpoint(
     """Return the outputs of a resource; what is secret in `secrets_from` is secret in object and inputs."""
     if is_crd(live):
         live, inputs = underscored(live), underscored(inputs)
-        secrets_from = underscored(secrets_from)
+        secrets_from = underscored(secrets_from) if has_secret(secrets_from) else {}
     return {
         **mark_secrets(live, secrets_from),
         INPUTS: mark_secrets(inputs, secrets_from),
@@ -34,7 +34,7 @@ def checkpoint(
 
 def parse(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Split outputs into the inputs and the live object they hold, without marks of secrecy."""
-    bare = plain(state)
+    bare = dict(plain(state))
     inputs = bare.pop(INPUTS, {})
     bare.pop(INITIAL_API_VERSION, None)
     bare.pop(FIELD_MANAGER, None)

@@ -8,18 +8,21 @@ from typing import Any
 from google.protobuf import struct_pb2
 
 __all__ = [
+    "Opaque",
     "Secret",
     "Unknown",
+    "Values",
     "decode",
     "encode",
     "has_secret",
     "has_unknown",
+    "is_bulky",
     "mark_secrets",
     "plain",
 ]
 
 _SIGNATURE = "4dabf18193072939515e22adb298388d"
-_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 - a public constant of the protocol, not a password
+_SECRET = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 (a public constant of the protocol, not a password)
 _UNKNOWNS = frozenset(
     {
         "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",  # boolean
@@ -32,6 +35,7 @@ _UNKNOWNS = frozenset(
     }
 )
 _EXACT = 2**53
+_BULKY = 32 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +46,61 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class Opaque:
+    """A large value passed through as it came: nobody looks inside, nobody pays for unpacking it."""
+
+    value: struct_pb2.Value
+
+
+class Values(dict[str, Any]):
+    """A property map; `marked` is False where it is known that nothing inside is secret."""
+
+    marked = True
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """A value that only an update will tell; the token says of which type."""
 
     token: str
 
 
-def decode(struct: struct_pb2.Struct) -> dict[str, Any]:
-    """Turn a property map into Python values; nulls are dropped, as the official provider does."""
+def decode(
+    struct: struct_pb2.Struct, *, only: frozenset[str] | None = None, opaque: frozenset[str] = frozenset()
+) -> Values:
+    """Turn a property map into Python values; nulls are dropped, as the official provider does.
+
+    `only` names the properties wanted, `opaque` those that are to be passed through unseen.
+    """
+    found = Values(
+        (key, Opaque(value) if key in opaque else _value(value))
+        for key, value in struct.fields.items()
+        if (only is None or key in only) and value.WhichOneof("kind") != "null_value"
+    )
+    found.marked = _SIGNATURE.encode() in struct.SerializeToString()
+    return found
+
+
+def _map(struct: struct_pb2.Struct) -> dict[str, Any]:
     found = {key: _value(value) for key, value in struct.fields.items()}
     return {key: value for key, value in found.items() if value is not None}
 
 
-def _value(value: struct_pb2.Value) -> Any:  # noqa: PLR0911 - one return per kind of value
+def is_bulky(struct: struct_pb2.Struct, *words: str) -> bool:
+    """Say whether a property map is large and has neither secrets, unknowns nor any of the words inside."""
+    if struct.ByteSize() < _BULKY:
+        return False
+    data = struct.SerializeToString()
+    return not any(word.encode() in data for word in (_SIGNATURE, *_UNKNOWNS, *words))
+
+
+def _value(value: struct_pb2.Value) -> Any:  # noqa: PLR0911 (one return per kind of value)
     kind = value.WhichOneof("kind")
     if kind == "struct_value":
         fields = value.struct_value.fields
         if _SIGNATURE in fields:
             return _special(fields)
-        return decode(value.struct_value)
+        return _map(value.struct_value)
     if kind == "string_value":
         text = value.string_value
         return Unknown(text) if text in _UNKNOWNS else text
@@ -90,7 +130,7 @@ def encode(values: dict[str, Any]) -> struct_pb2.Struct:
     return struct
 
 
-def _fill(target: struct_pb2.Value, value: Any) -> None:  # noqa: C901 - one branch per kind of value
+def _fill(target: struct_pb2.Value, value: Any) -> None:  # noqa: C901, PLR0912 (one branch per kind of value)
     if isinstance(value, str):
         target.string_value = value
     elif isinstance(value, bool):
@@ -111,6 +151,8 @@ def _fill(target: struct_pb2.Value, value: Any) -> None:  # noqa: C901 - one bra
         fields = target.struct_value.fields
         fields[_SIGNATURE].string_value = _SECRET
         _fill(fields["value"], value.value)
+    elif isinstance(value, Opaque):
+        target.CopyFrom(value.value)
     elif isinstance(value, Unknown):
         target.string_value = value.token
     elif value is None:
@@ -121,7 +163,9 @@ def _fill(target: struct_pb2.Value, value: Any) -> None:  # noqa: C901 - one bra
 
 
 def plain(value: Any) -> Any:
-    """Return a deep copy without the marks of secrecy; unknowns stay."""
+    """Return a value without the marks of secrecy (itself, if it has none); unknowns stay."""
+    if isinstance(value, Values) and not value.marked:
+        return value
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -138,6 +182,8 @@ def has_unknown(value: Any) -> bool:
 
 def has_secret(value: Any) -> bool:
     """Say whether a secret hides anywhere inside."""
+    if isinstance(value, Values) and not value.marked:
+        return False
     return _contains(value, Secret)
 
 
@@ -160,6 +206,8 @@ def mark_secrets(target: dict[str, Any], source: dict[str, Any]) -> dict[str, An
         guarded: dict[str, Any] = {key: _secret(target[key]) for key in ("data", "stringData") if key in target}
         return {**target, **guarded}
     marked = dict(target)
+    if isinstance(source, Values) and not source.marked:
+        return marked
     for key, given in source.items():
         if key not in marked:
             continue

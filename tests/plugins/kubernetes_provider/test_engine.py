@@ -102,7 +102,7 @@ class Stack:
         """Run a command and return all it said."""
         command = self.command(*arguments, **options)
         done = subprocess.run(**command, capture_output=True, timeout=180, check=False)
-        said = done.stdout + done.stderr
+        said: str = done.stdout + done.stderr
         assert done.returncode == expect, said
         return said
 
@@ -207,7 +207,7 @@ def test_import_makes_a_program_that_changes_nothing(stack: Stack, server: ApiSe
 
 def test_failed_wait_tells_the_reason_and_the_next_update_continues(server: ApiServer, tmp_path: Path) -> None:
     stack = Stack(tmp_path / "stack", server, "failing")
-    said = stack.up(expect=255, fate="pull")
+    said = stack.up(expect=1, fate="pull")
     assert "timed out waiting to be Ready" in said
     assert "[ImagePullBackOff]" in said
     stored = stack.resources()["Deployment app"]

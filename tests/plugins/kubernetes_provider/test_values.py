@@ -16,6 +16,7 @@ from mlops.plugins.kubernetes_provider.errors import ApiError, ProviderError
 from mlops.plugins.kubernetes_provider.fields import handed_over, needs_hand_over, owned_by
 from mlops.plugins.kubernetes_provider.immutable import immutable_paths
 from mlops.plugins.kubernetes_provider.journal import Journal
+from mlops.plugins.kubernetes_provider.objects import Kind
 from mlops.plugins.kubernetes_provider.quantities import canonical
 from mlops.plugins.kubernetes_provider.readiness.conditions import wait_for
 from mlops.plugins.kubernetes_provider.readiness.jsonpath import JsonPathError, compile_path
@@ -238,16 +239,16 @@ def test_fields_of_creation_and_kubectl_are_handed_over_and_status_is_not() -> N
 @pytest.mark.parametrize(
     ("token", "kind"),
     [
-        ("kubernetes:core/v1:Secret", kinds.Kind("", "v1", "Secret")),
-        ("kubernetes:apps/v1:Deployment", kinds.Kind("apps", "v1", "Deployment")),
-        ("kubernetes:networking.k8s.io/v1:Ingress", kinds.Kind("networking.k8s.io", "v1", "Ingress")),
+        ("kubernetes:core/v1:Secret", Kind("", "v1", "Secret")),
+        ("kubernetes:apps/v1:Deployment", Kind("apps", "v1", "Deployment")),
+        ("kubernetes:networking.k8s.io/v1:Ingress", Kind("networking.k8s.io", "v1", "Ingress")),
         (
             "kubernetes:serving.kserve.io/v1beta1:InferenceService",
-            kinds.Kind("serving.kserve.io", "v1beta1", "InferenceService"),
+            Kind("serving.kserve.io", "v1beta1", "InferenceService"),
         ),
     ],
 )
-def test_token_names_a_kind(token: str, kind: kinds.Kind) -> None:
+def test_token_names_a_kind(token: str, kind: Kind) -> None:
     assert kinds.from_token(token) == kind
     assert kinds.type_of(f"urn:pulumi:s::p::a:b:Parent${token}::name") == token
     kinds.refuse_unsupported(token, kind.kind)

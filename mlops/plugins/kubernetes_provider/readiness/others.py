@@ -147,7 +147,8 @@ def crd(live: dict[str, Any], client: Client) -> Verdict:
             continue
         kind = Kind(dig(live, "spec", "group"), version["name"], dig(live, "spec", "names", "kind"))
         try:
-            client.resource(kind, fresh=True)
+            found = client.resource(kind, fresh=True)
+            client.request("GET", found.path(), query={"limit": 1}, tries=1)
         except (ApiError, NoSuchKindError):
-            return waiting
+            return waiting  # the API server answers 429 until it has set up what stores the kind
     return ready()

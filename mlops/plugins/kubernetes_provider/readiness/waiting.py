@@ -7,11 +7,18 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Self
 
 from mlops.plugins.kubernetes_provider.client import Client, Resource, Watch
 from mlops.plugins.kubernetes_provider.engine import Status
-from mlops.plugins.kubernetes_provider.errors import ApiError, CancelledError, NotReadyError, UnreachableError
+from mlops.plugins.kubernetes_provider.errors import (
+    ApiError,
+    CancelledError,
+    NoSuchKindError,
+    NotReadyError,
+    UnreachableError,
+)
 from mlops.plugins.kubernetes_provider.objects import (
     ANNOTATIONS,
     annotation,
@@ -24,7 +31,7 @@ from mlops.plugins.kubernetes_provider.objects import (
 from mlops.plugins.kubernetes_provider.readiness import others, workloads
 from mlops.plugins.kubernetes_provider.readiness.conditions import wait_for
 from mlops.plugins.kubernetes_provider.readiness.problems import diagnose, pod_problems
-from mlops.plugins.kubernetes_provider.readiness.verdict import Verdict
+from mlops.plugins.kubernetes_provider.readiness.verdict import Verdict, pending
 
 __all__ = ["Waiter", "judge_for", "timeout_of"]
 
@@ -34,7 +41,7 @@ _READY_TIMEOUT = 600.0
 _GONE_TIMEOUT = {"Namespace": 600.0, "Deployment": 600.0, "StatefulSet": 600.0, "DaemonSet": 600.0}
 _GONE_DEFAULT = 300.0
 _TICK = 0.5
-_LOOK_AGAIN = 5.0
+_LOOK_AGAIN = 10.0
 _DIAGNOSE_AFTER = 10.0
 _RECHECKED = frozenset({"Service", "Ingress", "CustomResourceDefinition"})
 """Kinds whose readiness shows in other objects too: asked again at every tick."""
@@ -101,7 +108,9 @@ class Waiter:
             return live
         deadline = time.monotonic() + timeout_of(seconds, inputs)
         diagnosis = time.monotonic() + _DIAGNOSE_AFTER
-        verdict = judge(live)
+        verdict = pending("")
+        with suppress(ApiError, NoSuchKindError, UnreachableError):
+            verdict = judge(live)
         with _Feed(self._client, resource, live, self._stop) as feed:
             while not verdict.done:
                 self._status.say(verdict.status)
@@ -113,7 +122,8 @@ class Waiter:
                 if found is None and kind_of(live).kind not in _RECHECKED:
                     continue
                 live = self._same(found, live)
-                verdict = judge(live)
+                with suppress(ApiError, NoSuchKindError, UnreachableError):  # an outage does not end the wait
+                    verdict = judge(live)
         if verdict.status:
             self._status.say(verdict.status)
         return live
@@ -147,7 +157,9 @@ class Waiter:
         return NotReadyError(message, list(dict.fromkeys(found)), live)
 
     def judged(self, live: dict[str, Any], inputs: dict[str, Any]) -> NotReadyError | None:
-        """Look once whether an object is ready; return what is wrong with it."""
+        """Look once whether an object is ready; return what is wrong with it. Definitions that exist are served."""
+        if kind_of(live).kind == "CustomResourceDefinition":
+            return None
         judge = judge_for(live, inputs, self._client)
         verdict = judge(live) if judge else None
         if verdict is None or verdict.done:
@@ -196,7 +208,10 @@ _GONE = object()
 
 
 class _Feed:
-    """The states of one object as they come: from a watch, and from a look every few seconds in case it broke."""
+    """The states of one object as they come: from a watch, and from a look now and then in case it broke.
+
+    The watch begins after the version at hand, so nothing that happened meanwhile is missed.
+    """
 
     def __init__(self, client: Client, resource: Resource, live: dict[str, Any], stop: threading.Event) -> None:
         self._client, self._resource, self._stop = client, resource, stop
@@ -209,7 +224,6 @@ class _Feed:
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._read, name=f"watch {self._name}", daemon=True).start()
-        self._look = time.monotonic()  # what happened between the write and the watch is seen at once
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -222,7 +236,7 @@ class _Feed:
             try:
                 self._watch = self._client.watch(self._resource, self._live, 300)
             except (ApiError, UnreachableError):
-                if self._closed.wait(_LOOK_AGAIN):
+                if self._closed.wait(1.0):
                     return
                 continue
             for event, found in self._watch:
