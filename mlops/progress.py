@@ -27,7 +27,6 @@ _DONE = {
     "create": "created",
     "update": "updated",
     "delete": "deleted",
-    "replace": "replaced",
     "create-replacement": "replaced",
     "delete-replaced": "removed the old",
     "import": "adopted",
@@ -106,13 +105,13 @@ class Progress:
         return ", ".join(parts) or "nothing to do"
 
     def _begin(self, step: Mapping[str, Any]) -> None:
-        if step["op"] in _DONE or step["op"] == "refresh":
+        if (step["op"] in _DONE or step["op"] == "refresh") and _is_real(step):
             self.running[step["urn"]] = _Running(_label(step["urn"]), step["op"], time.monotonic())
 
     def _end(self, step: Mapping[str, Any]) -> None:
         running = self.running.pop(step["urn"], None)
         word = _DONE.get(step["op"])
-        if word is None:
+        if word is None or not _is_real(step):
             return
         self.done[step["op"]] += 1
         if not self._live and step["op"] != "read":
@@ -160,6 +159,11 @@ class Progress:
         more = len(ordered) - _SHOWN
         head = Text(f"  {sum(self.done.values())} done{f', {more} more under way' if more > 0 else ''}", style="bold")
         return Group(head, table)
+
+
+def _is_real(step: Mapping[str, Any]) -> bool:
+    """Tell whether a step is about something a provider makes, not about a component or the stack around it."""
+    return bool((step.get("new") or step.get("old") or {}).get("custom"))
 
 
 def _label(urn: str) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
+from http import HTTPStatus
 from typing import Any
 
 import yaml
+from rich.console import Console
 from rich.table import Table
 
 from components._core import paths
@@ -21,7 +24,9 @@ __all__ = ["Model", "Report", "Workload", "read", "show"]
 _SECONDS = 15
 """How long the cluster gets for one answer."""
 
-_KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+
+_WIDE = 160
+"""Columns of a table in a file or a pipe."""
 
 
 @dataclass(frozen=True)
@@ -89,20 +94,29 @@ def read(stack: str) -> Report:
     config.kube_config.KubeConfigLoader(yaml.safe_load(found.kubeconfig())).load_and_set(settings)
     settings.retries = False
     api = client.ApiClient(settings)
+    core, apps, custom = client.CoreV1Api(api), client.AppsV1Api(api), client.CustomObjectsApi(api)
+    lists = {
+        "Deployment": apps.list_deployment_for_all_namespaces,
+        "StatefulSet": apps.list_stateful_set_for_all_namespaces,
+        "DaemonSet": apps.list_daemon_set_for_all_namespaces,
+    }
     try:
-        namespaces = _list(api, "/api/v1/namespaces", selector=f"app.kubernetes.io/part-of={paths.APPLICATION}")
+        namespaces = _items(core.list_namespace, label_selector=f"app.kubernetes.io/part-of={paths.APPLICATION}")
         names = {each["metadata"]["name"]: each["metadata"].get("labels", {}) for each in namespaces}
-        memory = _memory(api, ApiException)
+        memory = _memory(core, ApiException)
         workloads = [
             _workload(kind, each, names, memory)
-            for kind in _KINDS
-            for each in _list(api, f"/apis/apps/v1/{kind.lower()}s")
+            for kind, ask in lists.items()
+            for each in _items(ask)
             if each["metadata"]["namespace"] in names
         ]
         try:
-            models = [_model(each) for each in _list(api, "/apis/serving.kserve.io/v1beta1/inferenceservices")]
+            served = custom.list_cluster_custom_object(
+                "serving.kserve.io", "v1beta1", "inferenceservices", _request_timeout=_SECONDS
+            )
+            models = [_model(each) for each in served["items"]]
         except ApiException as error:
-            if error.status != 404:  # noqa: PLR2004 (the kind is unknown: nothing is served)
+            if error.status != HTTPStatus.NOT_FOUND:  # the kind is unknown: nothing is served
                 raise
             models = []
     except (urllib3.exceptions.HTTPError, ApiException, OSError) as error:
@@ -123,7 +137,7 @@ def show(report: Report) -> None:
         memory = f"{each.memory / 1024**2:.0f} MiB" if each.memory is not None else "-"
         ready = f"{mark} {each.ready}/{each.wanted}"
         table.add_row(each.component, each.namespace, f"{kind}/{each.name}", ready, each.image, memory)
-    console.out.print(table)
+    _print(table)
     if report.models:
         _show_models(report.models)
     if report.open:
@@ -141,40 +155,33 @@ def _show_models(models: Iterable[Model]) -> None:
         mark = f"[green]{console.OK}[/]" if each.ready else f"[red]{console.FAILED}[/]"
         table.add_row(each.name, each.namespace, each.model or "-", each.version or "-", (each.run or "-")[:12], mark)
     console.out.print()
-    console.out.print(table)
+    _print(table)
 
 
-def _list(api: Any, path: str, *, selector: str | None = None) -> list[dict[str, Any]]:
-    query = [("labelSelector", selector)] if selector else []
-    answer = api.call_api(
-        path,
-        "GET",
-        query_params=query,
-        auth_settings=["BearerToken"],
-        response_type="object",
-        _return_http_data_only=True,
-        _request_timeout=_SECONDS,
-    )
-    found: list[dict[str, Any]] = answer["items"]
+def _print(table: Table) -> None:
+    """Print a table whole: what is not a terminal has no width to keep to."""
+    out = console.out if console.out.is_terminal else Console(file=console.out.file, width=_WIDE)
+    out.print(table)
+
+
+def _items(ask: Callable[..., Any], *arguments: str, **options: str) -> list[dict[str, Any]]:
+    """Return the objects of a list as they are on the wire."""
+    answer = ask(*arguments, **options, _request_timeout=_SECONDS, _preload_content=False)
+    found: list[dict[str, Any]] = json.loads(answer.data)["items"]
     return found
 
 
-def _memory(api: Any, refused: type[Exception]) -> dict[tuple[str, str], int]:
+def _memory(core: Any, refused: type[Exception]) -> dict[tuple[str, str], int]:
     """Return the working set of every pod, from the nodes themselves: no metrics server is needed."""
     found: dict[tuple[str, str], int] = {}
-    for node in _list(api, "/api/v1/nodes"):
+    for node in _items(core.list_node):
         try:
-            answer = api.call_api(
-                f"/api/v1/nodes/{node['metadata']['name']}/proxy/stats/summary",
-                "GET",
-                auth_settings=["BearerToken"],
-                response_type="object",
-                _return_http_data_only=True,
-                _request_timeout=_SECONDS,
+            answer = core.connect_get_node_proxy_with_path(
+                node["metadata"]["name"], "stats/summary", _request_timeout=_SECONDS, _preload_content=False
             )
         except refused:
             continue
-        for pod in answer.get("pods") or []:
+        for pod in json.loads(answer.data).get("pods") or []:
             used = pod.get("memory", {}).get("workingSetBytes")
             if used is not None:
                 found[pod["podRef"]["namespace"], pod["podRef"]["name"]] = used
@@ -227,7 +234,8 @@ def _openings(outputs: Mapping[str, Any]) -> dict[str, str]:
     for component, told in outputs.items():
         for name, value in told.items() if isinstance(told, Mapping) else ():
             if isinstance(value, str) and (line := _forward(value, taken)):
-                found[component if name in {"url", "endpoint"} else f"{component} {name}"] = line
+                part = name.removesuffix("Url")
+                found[component if part in {"url", "endpoint", component} else f"{component} {part}"] = line
     return found
 
 

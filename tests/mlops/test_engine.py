@@ -77,12 +77,12 @@ def configure(stack: Stack, **values: str) -> None:
 
 
 def test_up_again_and_down(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    assert stack.up().summary == "4 created"
+    assert stack.up().summary == "3 created"
     assert "created Slow slow-0" in capsys.readouterr().err
     assert stack.outputs() == {"answer": "42"}
     assert stack.up().summary == "4 unchanged"
     assert "Slow" not in capsys.readouterr().err
-    assert stack.destroy().summary == "4 deleted"
+    assert stack.destroy().summary == "3 deleted"
     stack.remove()
     assert not stack.exists()
 

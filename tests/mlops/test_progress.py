@@ -21,7 +21,7 @@ def shown(*events: dict[str, Any]) -> tuple[Progress, str]:
 
 
 def step(op: str) -> dict[str, Any]:
-    return {"metadata": {"op": op, "urn": URN, "type": "kubernetes:apps/v1:Deployment"}}
+    return {"metadata": {"op": op, "urn": URN, "type": "kubernetes:apps/v1:Deployment", "new": {"custom": True}}}
 
 
 def test_one_line_per_change_and_none_for_what_stays() -> None:
