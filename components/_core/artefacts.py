@@ -10,6 +10,7 @@ import base64
 import hashlib
 import os
 import shutil
+import ssl
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,12 @@ class GoModule:
         archive = folder.with_name(f"{folder.name}.{os.getpid()}.zip")
         archive.parent.mkdir(parents=True, exist_ok=True)
         try:
-            with httpx.stream("GET", url, follow_redirects=True, timeout=120) as answer, archive.open("wb") as sink:
+            # The certificates the machine trusts: a company's proxy has its own authority in the system's store.
+            trust = ssl.create_default_context()
+            with (
+                httpx.stream("GET", url, follow_redirects=True, timeout=120, verify=trust) as answer,
+                archive.open("wb") as sink,
+            ):
                 answer.raise_for_status()
                 for chunk in answer.iter_bytes():
                     sink.write(chunk)
