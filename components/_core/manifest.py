@@ -9,7 +9,7 @@ import pulumi_kubernetes as kubernetes
 
 __all__ = ["Manifest"]
 
-_VERSION = kubernetes._utilities.get_version()  # type: ignore[no-untyped-call]  # noqa: SLF001 (the package offers its plugin version nowhere else)
+_VERSION = kubernetes._utilities.get_version()  # noqa: SLF001 (the package offers its plugin version nowhere else)
 
 
 class Manifest(pulumi.CustomResource):

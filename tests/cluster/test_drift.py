@@ -25,5 +25,6 @@ def test_edit_of_an_owned_field_is_found_and_repaired(platform: Platform) -> Non
     assert found.returncode == NO_CHANGES_EXPECTED, found.stdout
     assert "replicas" in found.stdout
     platform.pulumi("up", "--yes", "--skip-preview")
-    assert platform.kubectl_json("get", "deployment", "mlflow", "-n", "mlflow")["spec"]["replicas"] == before["replicas"]
+    after = platform.kubectl_json("get", "deployment", "mlflow", "-n", "mlflow")["spec"]
+    assert after["replicas"] == before["replicas"]
     platform.pulumi("preview", "--expect-no-changes")

@@ -39,7 +39,8 @@ def test_model_is_ready_and_says_what_it_is(platform: Platform, evidence: dict[s
 @contextmanager
 def scaled_to_zero(platform: Platform, namespace: str, workload: str) -> Iterator[None]:
     platform.kubectl("scale", workload, "-n", namespace, "--replicas=0")
-    platform.kubectl("wait", "--for=delete", "pod", "-n", namespace, "-l", "app.kubernetes.io/name=mlflow", "--timeout=90s")
+    selector = "app.kubernetes.io/name=mlflow"
+    platform.kubectl("wait", "--for=delete", "pod", "-n", namespace, "-l", selector, "--timeout=90s")
     try:
         yield
     finally:
