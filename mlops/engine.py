@@ -116,7 +116,8 @@ class Stack:
 
     def destroy(self) -> Progress:
         """Remove everything the stack made."""
-        return self._operate("destroy")
+        # What is not there any more need not be found out: deleting it again is no error.
+        return self._operate("destroy", "--refresh=false")
 
     def remove(self, *, force: bool = False) -> None:
         """Forget the stack; its order form stays."""
@@ -171,11 +172,12 @@ class Stack:
             raise OperationError(msg)
         return done
 
-    def _operate(self, operation: str) -> Progress:
+    def _operate(self, operation: str, *options: str) -> Progress:
         """Run one operation and show it; the first Ctrl-C asks the engine to end, the second ends it."""
         log = _private(paths.state("runs")) / f"{self.name}-{operation}"
         events, errors = log.with_suffix(".events.jsonl"), log.with_suffix(".stderr.txt")
-        command = ["pulumi", operation, "--stack", self.name, "--yes", "--skip-preview", "--non-interactive", "--json"]
+        command = ["pulumi", operation, "--stack", self.name, *options]
+        command += ["--yes", "--skip-preview", "--non-interactive", "--json"]
         progress = Progress()
         with events.open("w") as out, errors.open("w") as err:
             # Files, not pipes: an engine whose command was killed must be able to go on writing until it has ended.

@@ -73,7 +73,7 @@ class Component(pulumi.ComponentResource, abc.ABC, Generic[ConfigT]):
         super().__init__(
             f"{paths.APPLICATION}:components:{self.component}",
             self.folder().replace("_", "-"),
-            opts=pulumi.ResourceOptions(transformations=[self._bring_images]),
+            opts=pulumi.ResourceOptions(transformations=[self._fit_to_cluster]),
         )
         self.promises = self.deploy()
         self.register_outputs(dict(self.outputs))
@@ -160,13 +160,18 @@ class Component(pulumi.ComponentResource, abc.ABC, Generic[ConfigT]):
         """Generate a secret once and keep it in the state."""
         return Password(f"{self.name}-{name}", opts=pulumi.ResourceOptions(parent=self)).value
 
-    def _bring_images(self, args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
-        """Make a resource wait for the images it names: the list of images is whatever the program says."""
+    def _fit_to_cluster(self, args: pulumi.ResourceTransformationArgs) -> pulumi.ResourceTransformationResult | None:
+        """Make a resource wait for the images it names, and go with the cluster where the stack owns it.
+
+        The list of images is whatever the program says.
+        """
         if KubernetesCluster not in self.requires or not args.type_.startswith("kubernetes:"):
             return None
         loaded = [self.cluster.load_image(reference) for reference in sorted(images.find_references(args.props))]
-        waits = pulumi.ResourceOptions(depends_on=[image for image in loaded if image])
-        return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, waits))
+        fitting = pulumi.ResourceOptions(
+            depends_on=[image for image in loaded if image], deleted_with=self.cluster.owner
+        )
+        return pulumi.ResourceTransformationResult(args.props, pulumi.ResourceOptions.merge(args.opts, fitting))
 
 
 def labels(app: str) -> dict[str, str]:

@@ -50,6 +50,9 @@ class KubernetesCluster(Contract):
     load_image: Callable[[str], pulumi.Resource | None] = lambda _reference: None
     """Bring one image reference into the nodes and return what to wait for; None where the nodes pull it themselves."""
 
+    owner: pulumi.Resource | None = None
+    """What makes the cluster and takes all objects along when it goes; None when the cluster outlives the stack."""
+
 
 @dataclass(frozen=True)
 class Database:

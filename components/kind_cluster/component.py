@@ -48,6 +48,7 @@ class KindClusterComponent(Component[KindClusterConfig]):
                 provider=provider,
                 storage_class=self.config.storage_class,
                 load_image=self.load_image,
+                owner=self.kind,
             )
         )
 
