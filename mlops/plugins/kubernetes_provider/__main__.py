@@ -22,6 +22,10 @@ _PARENT_CHECK = 1.0
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until the engine ends us or is gone itself."""
+    parent = os.getppid()
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):  # first of all: a signal may come while we are still importing
+        signal.signal(number, lambda *_: ended.set())
     lean.install()
     import grpc
     from pulumi.runtime.proto import provider_pb2_grpc
@@ -40,14 +44,10 @@ def main(arguments: list[str] | None = None) -> int:
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
 
-    ended = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: ended.set())
     server.start()
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
 
-    parent = os.getppid()
     while not ended.wait(_PARENT_CHECK):
         if os.getppid() != parent:  # the engine was killed: keep the journal, it is what the next run continues from
             _leave(1)

@@ -109,6 +109,34 @@ def test_outage_of_the_api_server_is_survived(engine: FakeEngine, server: ApiSer
         starter.join()
 
 
+def test_admission_webhook_that_is_not_up_yet_is_waited_for(
+    engine: FakeEngine, server: ApiServer, namespace: str
+) -> None:
+    place, only_here = "/apis/admissionregistration.k8s.io/v1/validatingwebhookconfigurations", {"test/webhook": "yes"}
+    webhook = {
+        "name": "closed.example.org",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["configmaps"]}],
+        "objectSelector": {"matchLabels": only_here},
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+    }
+    configuration = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": namespace},
+        "webhooks": [webhook],
+    }
+    server.create(place, configuration)
+    watched = config_map(namespace, "cm")
+    watched["metadata"]["labels"] = only_here
+    time.sleep(2)  # until the API server has seen the webhook
+    threading.Timer(1.0, lambda: server.delete(f"{place}/{namespace}")).start()
+    started = time.monotonic()
+    assert engine.create(watched).id == f"{namespace}/cm"
+    assert time.monotonic() - started > 1
+
+
 def test_misspelt_field_of_a_built_in_kind_is_refused(engine: FakeEngine, namespace: str) -> None:
     wrong = deployment(namespace)
     wrong["spec"]["replcas"] = 2
