@@ -218,7 +218,7 @@ class KserveComponent(Component[KserveConfig]):
             string_data={"AWS_ACCESS_KEY_ID": bucket.access_key, "AWS_SECRET_ACCESS_KEY": bucket.secret_key},
             opts=self.options(depends_on=[bucket.ready]),
         )
-        account = kubernetes.core.v1.ServiceAccount(
+        account: pulumi.Resource = kubernetes.core.v1.ServiceAccount(
             SERVICE_ACCOUNT,
             metadata={"name": SERVICE_ACCOUNT, "namespace": namespace, "labels": labels(self.name)},
             secrets=[{"name": secret.metadata.name}],

@@ -12,7 +12,7 @@ from components._core.config import ComponentConfig, DnsName, Resources
 __all__ = ["UPSTREAM", "KserveConfig"]
 
 UPSTREAM = GoModule("github.com/kserve/kserve", "v0.20.0", "h1:Bs7HxmGV4KFqqptDcWseKv+mwD4YOYHJWcuVgPG2Gug=")
-"""Custom resource definitions, roles and webhooks are read from here; the hash is the one in toolchain/kserve/go.sum."""
+"""Definitions, roles and webhooks are read from here; the hash is the one in toolchain/kserve/go.sum."""
 
 Interval = Annotated[str, pydantic.StringConstraints(pattern=r"^[1-9][0-9]*(s|m)$")]
 """A Prometheus duration: `5s`, `1m`."""

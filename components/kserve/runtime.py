@@ -63,7 +63,7 @@ def serving_runtime(image: str, resources: Resources) -> dict[str, Any]:
                 "startupProbe": _probe("/v2/health/ready", periodSeconds=1, failureThreshold=120),
                 "readinessProbe": _probe("/v2/health/ready", periodSeconds=5),
                 "livenessProbe": _probe("/v2/health/live", periodSeconds=20, timeoutSeconds=5),
-                # Answers only when kube-proxy has heard that the pod goes and clients have let go of their connections.
+                # Answers when kube-proxy knows that the pod goes and clients have let go of their connections.
                 "lifecycle": {"preStop": {"httpGet": {"path": "/drain", "port": PORT}}},
             }
         ],
@@ -72,7 +72,7 @@ def serving_runtime(image: str, resources: Resources) -> dict[str, Any]:
 
 
 def storage_container(image: str, prefix: str, resources: Resources, environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the spec of the ClusterStorageContainer for one scheme; KServe adds source and destination as arguments."""
+    """Return the spec of the ClusterStorageContainer for one scheme; KServe adds source and destination."""
     return {
         "container": {
             "name": "storage-initializer",

@@ -1,4 +1,4 @@
-"""Manifests of the pinned KServe module, made ours: namespace set, our authority in the webhooks, nothing for cert-manager."""
+"""Manifests of the pinned KServe module, made ours: namespace set, our authority in the webhooks, no cert-manager."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def _workload_trouble(cluster: Cluster, kind: str, workload: Mapping[str, Any]) 
 
 
 def pod_trouble(pod: Mapping[str, Any]) -> str:
-    """Return what keeps a pod from being ready, as `pod <name>: <container>: <reason> (<message>)`; empty if nothing."""
+    """Return what keeps a pod from being ready, `pod <name>: <container>: <reason> (<message>)`; empty if nothing."""
     status, name = pod.get("status", {}), pod["metadata"]["name"]
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
         for state in (container.get("state", {}), container.get("lastState", {})):

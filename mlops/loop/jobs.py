@@ -96,22 +96,26 @@ def follow(
         if time.monotonic() > deadline:
             raise StageError(current, f"Job {run.namespace}/{run.name}", "is still at it: out of time")
         for event in _events(cluster.log(run.namespace, pod, silence=SILENCE)):
-            if event["event"] == "start":
-                run.mlflow_run_id = event["mlflow_run_id"]
-            elif event["event"] == "run":
-                run.end = event
-            elif event["status"] == "RUNNING":
-                if event["task"] not in run.tasks:
-                    current = event["task"]
-                    started(current)
-            elif event["task"] not in run.tasks:
-                run.tasks[event["task"]] = task = _task(event)
-                tell(task)
+            if event["event"] == "task" and event["status"] == "RUNNING" and event["task"] not in run.tasks:
+                current = event["task"]
+                started(current)
+            _take(run, event, tell)
             if time.monotonic() > deadline:
                 break
         if not run.end:
             _ended_silently(cluster, run, pod, current)
     return run
+
+
+def _take(run: Run, event: dict[str, Any], tell: Callable[[Task], None]) -> None:
+    """Put down one event. The log may be read again from its start: what is known is not told twice."""
+    if event["event"] == "start":
+        run.mlflow_run_id = event["mlflow_run_id"]
+    elif event["event"] == "run":
+        run.end = event
+    elif event["status"] != "RUNNING" and event["task"] not in run.tasks:
+        run.tasks[event["task"]] = task = _task(event)
+        tell(task)
 
 
 def _task(event: dict[str, Any]) -> Task:

@@ -193,7 +193,9 @@ class _Loop:
         if failed is None:
             raise StageError("pipeline", job, f"failed: {run.end['reason']}", fix=fix)
         reason = re.sub(r"^(?:\w+\.)+(?=\w+: )", "", failed.reason)
-        raise StageError(_STAGES.get(failed.name, failed.name), f"step {failed.name} of {job}", f"failed: {reason}", fix=fix)
+        raise StageError(
+            _STAGES.get(failed.name, failed.name), f"step {failed.name} of {job}", f"failed: {reason}", fix=fix
+        )
 
     def finished(self, task: Task) -> None:
         """Put down a step as a stage; the comparison has a stage per protocol, made later."""

@@ -16,11 +16,11 @@ __all__ = ["Counts", "Monitoring"]
 
 METRIC = "model_request_seconds"
 
-POOL_SECONDS = 60.0
-"""The operator writes a new monitor into Prometheus' configuration within a minute."""
+CONFIGURATION_SECONDS = 120.0
+"""A new monitor reaches Prometheus through a mounted Secret, which the kubelet refreshes about once a minute."""
 
 SCRAPE_SECONDS = 45.0
-"""A new pod is found and scraped within this time; the interval is 5 s by default."""
+"""A counter that has changed is scraped within this time; the interval is 5 s by default."""
 
 _OWN = re.compile(rf"^{METRIC}_count{{(?P<labels>[^}}]*)}} (?P<value>\S+)$", re.MULTILINE)
 
@@ -46,7 +46,9 @@ class Monitoring:
         self._prometheus.check()
         namespace = self._serving.namespace
         prefixes = tuple(f"{kind}/{namespace}/" for kind in ("podMonitor", "serviceMonitor"))
-        if not self._until(lambda: any(pool.startswith(prefixes) for pool in self._prometheus.pools()), POOL_SECONDS):
+        if not self._until(
+            lambda: any(pool.startswith(prefixes) for pool in self._prometheus.pools()), CONFIGURATION_SECONDS
+        ):
             raise StageError(
                 STAGE,
                 f"Prometheus {self._prometheus.url}",
@@ -66,7 +68,7 @@ class Monitoring:
             found[:] = [target for target in targets if target["labels"].get("pod") == pod]
             return any(target["health"] == "up" for target in found)
 
-        if not self._until(healthy, SCRAPE_SECONDS):
+        if not self._until(healthy, CONFIGURATION_SECONDS):
             subject = f"Prometheus {self._prometheus.url}"
             if not found:
                 raise StageError(STAGE, subject, f"has no target for pod {self._serving.namespace}/{pod}")

@@ -117,9 +117,9 @@ class Registry:
         if answer.good:
             found: dict[str, Any] = answer.json()
             return found
-        if "RESOURCE_DOES_NOT_EXIST" in answer.text or "INVALID_PARAMETER_VALUE" in answer.text:
-            return None
-        self._silent(answer.status, answer.text)
+        if not ("RESOURCE_DOES_NOT_EXIST" in answer.text or "INVALID_PARAMETER_VALUE" in answer.text):
+            self._silent(answer.status, answer.text)
+        return None
 
     def _silent(self, status: int, text: str) -> NoReturn:
         namespace, service, _ = place(self.url)

@@ -6,7 +6,7 @@ JSON has one kind of number and no dates, and MLflow refuses an integer where th
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -132,28 +132,35 @@ def _column(values: pd.Series[Any], kind: Any, name: str) -> pd.Series[Any]:
 
 
 def _cast(values: pd.Series[Any], kind: Any) -> pd.Series[Any]:
+    """Return `values` as the type of a signature; other types (arrays, objects) stay as they are."""
     if kind in _BROKEN:
         return values.astype(_BROKEN[kind])
     if kind in _WHOLE:
-        exact = pd.to_numeric(values)
-        whole = exact.astype(_WHOLE[kind])
-        if not (whole == exact).all():
-            msg = f"{exact[whole != exact].iloc[0]} is not a whole number that fits"
-            raise ValueError(msg)
-        return whole
-    if kind is DataType.boolean:
-        wrong = [value for value in values if value not in (True, False)]
-        if wrong:
-            msg = f"{wrong[0]!r} is neither true nor false"
-            raise ValueError(msg)
-        return values.astype(bool)
-    if kind is DataType.string:
-        return values.map(lambda value: None if value is None else str(value)).astype(object)
-    if kind is DataType.datetime:
-        return pd.to_datetime(values)
-    if kind is DataType.binary:
-        return values.map(lambda value: base64.b64decode(value, validate=True))
-    return values
+        return _whole(values, _WHOLE[kind])
+    casts: dict[Any, Callable[[pd.Series[Any]], pd.Series[Any]]] = {
+        DataType.boolean: _boolean,
+        DataType.string: lambda found: found.map(lambda value: None if value is None else str(value)).astype(object),
+        DataType.datetime: pd.to_datetime,
+        DataType.binary: lambda found: found.map(lambda value: base64.b64decode(value, validate=True)),
+    }
+    return casts[kind](values) if kind in casts else values
+
+
+def _whole(values: pd.Series[Any], kind: Any) -> pd.Series[Any]:
+    exact = pd.to_numeric(values)
+    whole = exact.astype(kind)
+    if not (whole == exact).all():
+        msg = f"{exact[whole != exact].iloc[0]} is not a whole number that fits"
+        raise ValueError(msg)
+    return whole
+
+
+def _boolean(values: pd.Series[Any]) -> pd.Series[Any]:
+    wrong = [value for value in values if value not in {True, False}]
+    if wrong:
+        msg = f"{wrong[0]!r} is neither true nor false"
+        raise ValueError(msg)
+    return values.astype(bool)
 
 
 def _tensors_by_rows(rows: Any, schema: Schema) -> Any:

@@ -220,7 +220,14 @@ def deploy(
             cluster.create(namespace, manifest)
         else:
             cluster.patch(namespace, service, manifest)
-        _wait(url, rows, wanted, lambda: cluster.pods(namespace, service), started + timeout, sleep)
+        _wait(
+            url,
+            rows,
+            wanted,
+            pods=lambda: cluster.pods(namespace, service),
+            deadline=started + timeout,
+            sleep=sleep,
+        )
     except DeploymentError as error:
         pods = [text for pod in cluster.pods(namespace, service) if (text := pod_trouble(pod))]
         trouble = pods or cluster.warnings(namespace, service)[-1:] or ["nothing unusual is reported"]
@@ -243,6 +250,7 @@ def _wait(
     url: str,
     rows: Sequence[Mapping[str, Any]],
     wanted: Version,
+    *,
     pods: Callable[[], list[dict[str, Any]]],
     deadline: float,
     sleep: Callable[[float], None],
@@ -266,7 +274,7 @@ def _annotated(pod: Mapping[str, Any]) -> str:
 
 
 def pod_trouble(pod: Mapping[str, Any]) -> str:
-    """Return what keeps a pod from being ready, as `pod <name>: <container>: <reason> (<message>)`; empty if nothing."""
+    """Return what keeps a pod from being ready, `pod <name>: <container>: <reason> (<message>)`; empty if nothing."""
     status = pod.get("status", {})
     name = pod["metadata"]["name"]
     for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:

@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import re
+import signal
 import sys
 import time
 from collections import deque
@@ -24,8 +25,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import FrameType
 
-__all__ = ["Evidence", "MlflowRecorder", "Recorder", "Task", "Watch", "main", "run"]
+__all__ = ["Evidence", "MlflowRecorder", "Recorder", "Stopped", "Task", "Watch", "main", "run"]
 
 UNRESOLVED = "Could not resolve CEL parameter"
 """kfp's local runner logs this and takes the condition as false: a step was left out that nobody meant to leave out."""
@@ -36,6 +38,13 @@ MESSAGE_LIMIT = 4000
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _STARTED = re.compile(r"^Executing task '(?P<task>[^']+)'")
 _FINISHED = re.compile(r"^Task '(?P<task>[^']+)' finished with status (?P<status>\w+)")
+
+
+_MLFLOW_STATUS = {"SUCCESS": "FINISHED", "FAILURE": "FAILED", "STOPPED": "KILLED"}
+
+
+class Stopped(BaseException):
+    """Somebody deleted the run's pod, or it took too long."""
 
 
 @dataclass
@@ -120,8 +129,7 @@ class MlflowRecorder:
                     if isinstance(value, int | float) and not isinstance(value, bool):
                         self._client.log_metric(evidence.mlflow_run_id, name, float(value))
         self._client.log_dict(evidence.mlflow_run_id, _plain(evidence), "evidence.json")
-        finished = "FINISHED" if evidence.status == "SUCCESS" else "FAILED"
-        self._client.set_terminated(evidence.mlflow_run_id, finished)
+        self._client.set_terminated(evidence.mlflow_run_id, _MLFLOW_STATUS[evidence.status])
 
 
 class Watch(logging.Filter):
@@ -217,13 +225,17 @@ def run(
         with watch.following():
             component(**arguments)
         evidence.status = "SUCCESS"
+    except Stopped:
+        evidence.status, evidence.reason = "STOPPED", "the run was told to stop"
     except Exception as error:  # noqa: BLE001 (whatever a step does is the run's outcome, not a fault of the runner)
         evidence.status, evidence.reason = "FAILURE", _COLOUR.sub("", str(error))
     evidence.tasks = watch.tasks
     if watch.unresolved:
         evidence.status = "FAILURE"
         evidence.reason = f"{watch.unresolved[0]}: let the deciding step return one value without a name"
-    elif failed := next((task for task in watch.tasks if task.status != "SUCCESS"), None):
+    elif evidence.status == "FAILURE" and (
+        failed := next((task for task in watch.tasks if task.status != "SUCCESS"), None)
+    ):
         evidence.reason = f"{failed.name}: {failed.reason or evidence.reason}"
     evidence.seconds = time.monotonic() - started
     recorder.finish(evidence)
@@ -273,15 +285,16 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--run", default="local", help="Name of the run.")
     options = parser.parse_args(arguments)
     tell = _teller(sys.stdout)
+    signal.signal(signal.SIGTERM, _stop)
     given = json.loads(options.arguments.read_text()) if options.arguments and options.arguments.exists() else {}
     try:
         evidence = run(
             options.pipeline, given, name=options.run, root=options.root, recorder=MlflowRecorder(), tell=tell
         )
         if target := os.environ.get("PIPELINE_ROOT"):
-            from platform_runtime.storage import upload
+            from platform_runtime.storage import Store
 
-            upload(options.root, f"{target.rstrip('/')}/{options.run}")
+            Store().upload(options.root, f"{target.rstrip('/')}/{options.run}")
         summary = evidence.summary()
     except Exception as error:
         summary = {
@@ -294,6 +307,10 @@ def main(arguments: Sequence[str]) -> int:
     tell(summary)
     _leave_message(summary)
     return 0 if summary["status"] == "SUCCESS" else 1
+
+
+def _stop(_number: int, _frame: FrameType | None) -> None:
+    raise Stopped
 
 
 def _leave_message(summary: Mapping[str, Any]) -> None:

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["StorageError", "fetch", "main", "s3_client", "upload"]
+__all__ = ["StorageError", "Store", "fetch", "main"]
 
 _REGISTERED = re.compile(r"^mlflow://(?P<name>[^/@]+)(?:/(?P<version>[0-9]+)|@(?P<alias>[^/@]+))$")
 
@@ -29,10 +29,13 @@ class StorageError(Exception):
     """The model cannot be fetched. The text names source and reason."""
 
 
-def fetch(source: str, destination: Path) -> int:
+def fetch(source: str, destination: Path, store: Callable[[], Store] = Store) -> int:
     """Copy the artefacts of `source` into `destination`; return the number of files."""
     scheme = urlsplit(source).scheme
-    fetchers: dict[str, Callable[[str, Path], None]] = {"s3": _from_s3, "mlflow": _from_registry}
+    fetchers: dict[str, Callable[[str, Path], None]] = {
+        "s3": lambda source, destination: store().download(source, destination),
+        "mlflow": _from_registry,
+    }
     if scheme not in fetchers:
         msg = f"{source}: scheme {scheme or '(none)'} is not one of {', '.join(sorted(fetchers))}"
         raise StorageError(msg)
@@ -41,58 +44,65 @@ def fetch(source: str, destination: Path) -> int:
     return sum(1 for path in destination.rglob("*") if path.is_file())
 
 
-def s3_client() -> Any:
-    """Return a client for the store named by the AWS_* variables."""
-    import boto3
-    from botocore.config import Config
+class Store:
+    """An S3 server; without arguments the one that the AWS_* variables name."""
 
-    # Path-style and signature v4 are what every S3 server understands; checksum trailers are not.
-    config = Config(
-        signature_version="s3v4",
-        s3={"addressing_style": "path"},
-        retries={"max_attempts": 5, "mode": "standard"},
-        connect_timeout=5,
-        read_timeout=30,
-        max_pool_connections=8,
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-    )
-    return boto3.client("s3", config=config)
+    def __init__(self, client: Any = None, errors: tuple[type[Exception], ...] = ()) -> None:
+        if client is None:
+            import boto3
+            from botocore.config import Config
+            from botocore.exceptions import BotoCoreError, ClientError
 
+            # Path-style and signature v4 are what every S3 server understands; checksum trailers are not.
+            config = Config(
+                signature_version="s3v4",
+                s3={"addressing_style": "path"},
+                retries={"max_attempts": 5, "mode": "standard"},
+                connect_timeout=5,
+                read_timeout=30,
+                max_pool_connections=8,
+                request_checksum_calculation="when_required",
+                response_checksum_validation="when_required",
+            )
+            client, errors = boto3.client("s3", config=config), (BotoCoreError, ClientError)
+        self._client = client
+        self._errors = errors
 
-def upload(folder: Path, target: str, client: Any = None) -> int:
-    """Copy the files of `folder` below `target` (`s3://<bucket>/<prefix>`); return their number."""
-    bucket, prefix = _split(target)
-    client = client or s3_client()
-    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-    for file in files:
-        key = "/".join(part for part in (prefix, file.relative_to(folder).as_posix()) if part)
-        client.upload_file(str(file), bucket, key)
-    return len(files)
+    def download(self, source: str, destination: Path) -> None:
+        """Copy all objects below `source` (`s3://<bucket>/<prefix>`)."""
+        bucket, prefix = _split(source)
+        try:
+            pages = self._client.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=f"{prefix}/" if prefix else ""
+            )
+            keys = [item["Key"] for page in pages for item in page.get("Contents", []) if not item["Key"].endswith("/")]
+            if not keys:
+                msg = f"{source}: there are no objects"
+                raise StorageError(msg)
+            targets = {key: _target(destination, key.removeprefix(prefix).lstrip("/"), source) for key in keys}
 
+            def get(key: str) -> None:
+                targets[key].parent.mkdir(parents=True, exist_ok=True)
+                self._client.download_file(bucket, key, str(targets[key]))
 
-def _from_s3(source: str, destination: Path, client: Any = None) -> None:
-    from botocore.exceptions import BotoCoreError, ClientError
+            with ThreadPoolExecutor(max_workers=8) as pool:
+                list(pool.map(get, keys))
+        except self._errors as error:
+            msg = f"{source}: {error}"
+            raise StorageError(msg) from error
 
-    bucket, prefix = _split(source)
-    client = client or s3_client()
-    try:
-        pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/" if prefix else "")
-        keys = [item["Key"] for page in pages for item in page.get("Contents", []) if not item["Key"].endswith("/")]
-        if not keys:
-            msg = f"{source}: there are no objects"
-            raise StorageError(msg)
-        targets = {key: _target(destination, key.removeprefix(prefix).lstrip("/"), source) for key in keys}
-
-        def get(key: str) -> None:
-            targets[key].parent.mkdir(parents=True, exist_ok=True)
-            client.download_file(bucket, key, str(targets[key]))
-
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            list(pool.map(get, keys))
-    except (BotoCoreError, ClientError) as error:
-        msg = f"{source}: {error}"
-        raise StorageError(msg) from error
+    def upload(self, folder: Path, target: str) -> int:
+        """Copy the files of `folder` below `target`; return their number."""
+        bucket, prefix = _split(target)
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        try:
+            for file in files:
+                key = "/".join(part for part in (prefix, file.relative_to(folder).as_posix()) if part)
+                self._client.upload_file(str(file), bucket, key)
+        except self._errors as error:
+            msg = f"{target}: {error}"
+            raise StorageError(msg) from error
+        return len(files)
 
 
 def _from_registry(source: str, destination: Path) -> None:
@@ -103,7 +113,8 @@ def _from_registry(source: str, destination: Path) -> None:
     name, version, alias = found["name"], found["version"], found["alias"]
     with tempfile.TemporaryDirectory(dir=destination, prefix=".") as scratch:
         # The file system is read-only but for the destination, and MLflow wants a home and a place for its copy.
-        os.environ["HOME"], tempfile.tempdir = scratch, scratch
+        os.environ.update(HOME=scratch, MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false")
+        tempfile.tempdir = scratch
         import mlflow
 
         mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])

@@ -1,0 +1,1 @@
+"""Sample models: each folder has a pipeline, and says what its data is."""
