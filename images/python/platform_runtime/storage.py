@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
 __all__ = ["StorageError", "Store", "fetch", "main"]
 
@@ -29,18 +29,17 @@ class StorageError(Exception):
     """The model cannot be fetched. The text names source and reason."""
 
 
-def fetch(source: str, destination: Path, store: Callable[[], Store] = Store) -> int:
+def fetch(source: str, destination: Path, store: Store | None = None) -> int:
     """Copy the artefacts of `source` into `destination`; return the number of files."""
     scheme = urlsplit(source).scheme
-    fetchers: dict[str, Callable[[str, Path], None]] = {
-        "s3": lambda source, destination: store().download(source, destination),
-        "mlflow": _from_registry,
-    }
-    if scheme not in fetchers:
-        msg = f"{source}: scheme {scheme or '(none)'} is not one of {', '.join(sorted(fetchers))}"
+    if scheme not in {"mlflow", "s3"}:
+        msg = f"{source}: scheme {scheme or '(none)'} is not one of mlflow, s3"
         raise StorageError(msg)
     destination.mkdir(parents=True, exist_ok=True)
-    fetchers[scheme](source, destination)
+    if scheme == "s3":
+        (store or Store()).download(source, destination)
+    else:
+        _from_registry(source, destination)
     return sum(1 for path in destination.rglob("*") if path.is_file())
 
 
