@@ -104,16 +104,18 @@ class Builder:
             with console.step(f"image {name}", expected=recipe.seconds), self._workspace() as work:
                 if recipe.layer:
                     return self._layer(work, name, reference, base, programs)
+                # Under a name of its own: whatever runs from an image of the final name is left alone.
+                made = f"{images.LOCAL}/{name}:building-{os.getpid()}"
                 with self._lock("engine"):
                     transfer.sweep(self.engine)
                     try:
                         if recipe.debootstrap:
-                            self._debootstrap(work, reference, recipe.debootstrap)
+                            self._debootstrap(work, made, recipe.debootstrap)
                         else:
-                            self._containerfile(work, name, reference, base, programs)
-                        return transfer.save(self.engine, self.store, reference)
+                            self._containerfile(work, name, made, base, programs)
+                        return transfer.save(self.engine, self.store, made, reference)
                     finally:
-                        self.engine.run("image", "rm", "--force", reference, check=False)
+                        self.engine.run("image", "rm", made, check=False)
 
     def _base(self, recipe: Image) -> str:
         """Return the reference of the base, built where it is ours."""
@@ -138,7 +140,7 @@ class Builder:
         with archive.open("rb") as content:
             return self.store.extend(reference, self.store.find(base), content, settings)
 
-    def _debootstrap(self, work: Path, reference: str, suite: str) -> None:
+    def _debootstrap(self, work: Path, made: str, suite: str) -> None:
         if os.geteuid() != 0 or not shutil.which("debootstrap"):
             msg = "the base of the images is made by debootstrap, which needs root and its Debian package"
             raise OperationError(msg, fix="apt-get install debootstrap, then run again as root")
@@ -149,14 +151,15 @@ class Builder:
             (root / waste).mkdir(parents=True)
         _run(["tar", "--numeric-owner", "-C", str(root), "-cf", str(archive), "."], work, doing="tar")
         with archive.open("rb") as content:
-            self.engine.run("import", "-", reference, stdin=content, timeout=600)
+            self.engine.run("import", "-", made, stdin=content, timeout=600)
 
-    def _containerfile(self, work: Path, name: str, reference: str, base: str, programs: Mapping[str, Path]) -> None:
+    def _containerfile(self, work: Path, name: str, made: str, base: str, programs: Mapping[str, Path]) -> None:
         context = work / "context"
         _fill(context, self.recipes, name, programs)
         stored = self.store.find(base) if images.is_local(base) else None
-        fresh = transfer.into_engine(self.engine, self.store, stored) if stored else False
-        command = [self.engine.name, "build", "--file", str(context / "Containerfile"), "--tag", reference]
+        if stored:
+            transfer.into_engine(self.engine, self.store, stored)
+        command = [self.engine.name, "build", "--file", str(context / "Containerfile"), "--tag", made]
         command += ["--build-arg", f"BASE={base}"]
         if self.engine.name == "podman":
             # chroot: a build step needs no more than a file system, and nested machines often allow no more.
@@ -171,8 +174,8 @@ class Builder:
             environment = {**self.engine.environment, "TMPDIR": str(scratch)}
             _run([*command, str(context)], work, doing=f"the build of {name}", environment=environment)
         finally:
-            if stored and fresh:
-                self.engine.run("image", "rm", "--force", stored.reference, check=False)
+            if stored:
+                self.engine.run("image", "rm", stored.reference, check=False)
 
     def _check_disk(self, name: str) -> None:
         self.store.folder.mkdir(parents=True, exist_ok=True)

@@ -17,10 +17,10 @@ __all__ = ["held_by_node", "into_engine", "into_node", "nodes", "prune", "save",
 _CTR = ("ctr", "--namespace", "k8s.io")
 
 
-def save(engine: Engine, store: Store, reference: str) -> Stored:
-    """Copy an image from the engine into the store."""
+def save(engine: Engine, store: Store, made: str, reference: str) -> Stored:
+    """Copy an image that the engine has as `made` into the store as `reference`."""
     options = ["--format", "docker-archive", "--quiet"] if engine.name == "podman" else []
-    command = [engine.name, "save", *options, reference]
+    command = [engine.name, "save", *options, made]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(engine.environment)) as run:
         assert run.stdout is not None  # noqa: S101 (said by stdout=PIPE)
         assert run.stderr is not None  # noqa: S101 (said by stderr=PIPE)
@@ -43,6 +43,9 @@ def sweep(engine: Engine) -> None:
         name, _, image = rest.partition(" ")
         if "working-container" in name and image.startswith(f"{LOCAL}/"):
             engine.run("rm", "--force", container, check=False)
+    for reference in engine.run("images", "--format", "{{.Repository}}:{{.Tag}}").split():
+        if reference.startswith(f"{LOCAL}/") and ":building-" in reference:
+            engine.run("image", "rm", reference, check=False)
 
 
 def prune(engine: Engine, keep: AbstractSet[str]) -> None:

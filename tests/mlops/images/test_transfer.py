@@ -69,7 +69,9 @@ def test_leftovers_of_our_builds_are_swept_and_others_stay(paper: PaperEngine) -
         "ubuntu-working-container": "docker.io/library/ubuntu:24.04",
         "somebody": "localhost/oss-mlops-platform/debian:1",
     })  # fmt: skip
+    paper.change(images={"localhost/oss-mlops-platform/x:building-1": "1", "docker.io/x:building-1": "2"})
     transfer.sweep(paper.engine)
+    assert set(paper.state["images"]) == {"docker.io/x:building-1"}
     assert set(paper.state["external"]) == {"ubuntu-working-container", "somebody"}
 
 
