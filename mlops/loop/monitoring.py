@@ -36,10 +36,20 @@ class Counts:
 class Monitoring:
     """What Prometheus knows of one InferenceService."""
 
-    def __init__(self, prometheus: Prometheus, serving: Serving, *, pause: float = 0.5) -> None:
+    def __init__(
+        self,
+        prometheus: Prometheus,
+        serving: Serving,
+        *,
+        pause: float = 0.5,
+        configured: float = CONFIGURATION_SECONDS,
+        scraped: float = SCRAPE_SECONDS,
+    ) -> None:
         self._prometheus = prometheus
         self._serving = serving
         self._pause = pause
+        self._configured = configured
+        self._scraped = scraped
 
     def check(self) -> None:
         """Raise StageError when Prometheus could not see a model server now."""
@@ -47,7 +57,7 @@ class Monitoring:
         namespace = self._serving.namespace
         prefixes = tuple(f"{kind}/{namespace}/" for kind in ("podMonitor", "serviceMonitor"))
         if not self._until(
-            lambda: any(pool.startswith(prefixes) for pool in self._prometheus.pools()), CONFIGURATION_SECONDS
+            lambda: any(pool.startswith(prefixes) for pool in self._prometheus.pools()), self._configured
         ):
             raise StageError(
                 STAGE,
@@ -68,7 +78,7 @@ class Monitoring:
             found[:] = [target for target in targets if target["labels"].get("pod") == pod]
             return any(target["health"] == "up" for target in found)
 
-        if not self._until(healthy, CONFIGURATION_SECONDS):
+        if not self._until(healthy, self._configured):
             subject = f"Prometheus {self._prometheus.url}"
             if not found:
                 raise StageError(STAGE, subject, f"has no target for pod {self._serving.namespace}/{pod}")
@@ -88,7 +98,7 @@ class Monitoring:
             counts = self._counts(version)
             return counts.requests == self._own(version)
 
-        if not self._until(same, SCRAPE_SECONDS):
+        if not self._until(same, self._scraped):
             raise StageError(
                 STAGE,
                 self._serving.subject,
@@ -106,7 +116,7 @@ class Monitoring:
             after = self._counts(version)
             return all(after.requests.get(protocol, 0) >= number for protocol, number in wanted.items())
 
-        self._until(arrived, SCRAPE_SECONDS)
+        self._until(arrived, self._scraped)
         for protocol, number in sent.items():
             counted = after.requests.get(protocol, 0) - before.requests.get(protocol, 0)
             ledger.that(

@@ -1,0 +1,202 @@
+"""The whole loop on a platform in memory: facts when it closes, stage and reason where it does not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pytest
+
+from mlops.loop.cluster import Answer, Cluster
+from mlops.loop.loop import Options, Outcome, close
+from tests.support.loop import FakePlatform
+
+ACCURACY, AUC = 0.9, 0.85
+
+
+class Running(FakePlatform):
+    """Carries out a run the moment its Job is created."""
+
+    passes = True
+    failures = 0
+    equal = 498
+    fails = ""
+
+    def create(self, path: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        made = super().create(path, manifest)
+        if path.endswith("/configmaps"):
+            self.arguments = json.loads(manifest["data"]["arguments.json"])
+            self.pipeline = manifest["data"]["pipeline.yaml"]
+        else:
+            self._run(manifest["metadata"]["name"])
+        return made
+
+    def _run(self, name: str) -> None:
+        self.run, before, version = name, self.served, max(self.registered, default=0) + 1
+        self.objects["/api/v1/namespaces/pipelines/pods"] = [
+            {"metadata": {"name": "pod-1"}, "status": {"phase": "Running"}}
+        ]
+        steps: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+            "read": ({"rows": 1989, "sha256": "data"}, {}),
+            "validate": ({"Output": 1989}, {}),
+            "train": ({"Output": 1491}, {}),
+            "evaluate": ({"Output": self.passes}, {"metrics": {"accuracy": ACCURACY, "auc": AUC}}),
+        }
+        if self.passes and not self.fails:
+            self.registered.append(version)
+            self.champion = self.served = version
+            traffic = {
+                "requests": 100 + self.failures,
+                "seconds": 9.0,
+                "by_version": {str(before): 50, str(version): 50},
+                "sequence": [str(before), str(version)],
+                "failures": ["after 1.0 s: ConnectError"] * self.failures,
+            }
+            protocol = {"rows": 498, "equal": self.equal, "run_id": f"run-{version}"}
+            sample = [{"row": {"a": 1.0}, "answer": [0.25]}]
+            steps["register"] = (
+                {"version": str(version), "run_id": f"run-{version}", "model_id": "m", "digest": f"sha256:{version}"},
+                {},
+            )
+            steps["deploy"] = (
+                {"uri": self.uri(version), "seconds": 9.0, "traffic": traffic if before else {}, "first": not before},
+                {},
+            )
+            steps["predict"] = ({"v1": protocol, "v2": protocol, "sample": sample}, {})
+        self.logs = [self._log(name, version, steps)]
+
+    def _log(self, name: str, version: int, steps: Mapping[str, tuple[dict[str, Any], dict[str, Any]]]) -> list[str]:
+        import hashlib
+
+        events: list[dict[str, Any]] = [{"event": "start", "mlflow_run_id": f"run-{version}"}]
+        for step, (parameters, artifacts) in steps.items():
+            status, reason = ("FAILURE", "pandera.errors.SchemaError: hrat") if step == self.fails else ("SUCCESS", "")
+            events.append(
+                {
+                    "event": "task",
+                    "task": step,
+                    "status": status,
+                    "seconds": 1.0,
+                    "parameters": parameters,
+                    "artifacts": artifacts,
+                    "reason": reason,
+                }
+            )
+            if status == "FAILURE":
+                break
+        end = {
+            "event": "run",
+            "run": name,
+            "status": "FAILURE" if self.fails else "SUCCESS",
+            "reason": f"{self.fails}: broken",
+            "pipeline_sha256": hashlib.sha256(self.pipeline.encode()).hexdigest(),
+        }
+        return [json.dumps(event) for event in [*events, end]]
+
+    def _mlflow(self, path: str, query: Mapping[str, str]) -> Answer:
+        answer = super()._mlflow(path, query)
+        if not answer.good or not hasattr(self, "run"):
+            return answer
+        if path.endswith("runs/get"):
+            body = answer.json()
+            metrics = {"accuracy": ACCURACY, "auc": AUC}
+            body["run"]["data"] = {
+                "metrics": [{"key": key, "value": value} for key, value in metrics.items()],
+                "tags": [{"key": "pipeline.job", "value": self.run}],
+            }
+            return Answer(200, {}, json.dumps(body))
+        if "model_version" in answer.text and "model_versions" not in answer.text:
+            body = answer.json()
+            tags = {"data.sha256": "data", "code.version": self.arguments["code_version"]}
+            body["model_version"]["tags"] += [{"key": key, "value": value} for key, value in tags.items()]
+            return Answer(200, {}, json.dumps(body))
+        return answer
+
+
+def run(platform: FakePlatform, **options: Any) -> Outcome:
+    return close(cast("Cluster", platform), Options(**options))
+
+
+def failure(platform: FakePlatform, **options: Any) -> tuple[str, str]:
+    found = run(platform, **options).failure
+    assert found is not None
+    return found.stage, str(found)
+
+
+@pytest.mark.filterwarnings("ignore")
+class TestClose:
+    """kfp compiles the sample in each of them; its warnings are not ours to mend."""
+
+    def test_a_rollout_closes_with_facts_of_every_stage(self) -> None:
+        outcome = run(Running())
+        assert outcome.failure is None
+        assert outcome.version == "3"
+        assert [stage.name for stage in outcome.stages] == [
+            "platform",
+            "data",
+            "validate",
+            "train",
+            "evaluate",
+            "register",
+            "deploy",
+            "rollout",
+            "predict-v1",
+            "predict-v2",
+            "monitoring",
+            "serving",
+        ]
+        found = {fact.name: fact.found for fact in outcome.facts}
+        assert len(outcome.facts) >= 40
+        assert found["run id"] == "run-3"
+        assert found["failed requests"] == 0
+        assert found["v1 predictions counted"] == 1
+
+    def test_the_first_version_has_nothing_to_roll_over(self) -> None:
+        outcome = run(Running(registered=[], champion=0, served=None))
+        assert outcome.failure is None
+        assert outcome.version == "1"
+        assert "nothing was served before" in {stage.summary for stage in outcome.stages}
+
+    def test_a_model_below_the_gate_is_not_registered(self) -> None:
+        platform = Running()
+        platform.passes = False
+        stage, text = failure(platform, gate=0.99)
+        assert stage == "evaluate"
+        assert "misses the gate: accuracy 0.9000, AUC 0.8500" in text
+        assert "AUC ≥ 0.99; the model was not registered" in text
+        assert platform.registered == [1, 2]
+
+    def test_a_failing_step_gives_its_name_to_the_stage(self) -> None:
+        platform = Running()
+        platform.fails = "validate"
+        stage, text = failure(platform)
+        assert stage == "validate"
+        assert "failed: SchemaError: hrat" in text
+
+    def test_one_failed_request_of_a_rollout_is_too_many(self) -> None:
+        platform = Running()
+        platform.failures = 1
+        stage, text = failure(platform)
+        assert stage == "rollout"
+        assert "failed 1 times in 101 requests" in text
+
+    def test_rows_that_differ_inside_the_cluster(self) -> None:
+        platform = Running()
+        platform.equal = 497
+        assert failure(platform)[0] == "predict-v1"
+
+    def test_what_was_pointed_elsewhere_by_hand_is_not_replaced_silently(self) -> None:
+        platform = Running()
+        service: Any = platform.get("/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices/loan-approval")
+        service["spec"]["predictor"]["model"]["storageUri"] = "s3://bucket/elsewhere"
+        platform.objects["/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices/loan-approval"] = service
+        stage, text = failure(platform)
+        assert stage == "deploy"
+        assert "has storage URI s3://bucket/elsewhere" in text
+        assert not hasattr(platform, "run")
+
+    def test_a_model_is_removed_when_it_is_not_to_be_kept(self) -> None:
+        platform = Running()
+        run(platform, keep=False)
+        assert [path for path in platform.deleted if path.endswith("/inferenceservices/loan-approval")]

@@ -1,0 +1,242 @@
+"""A whole platform in memory, as the loop sees it: objects by path, MLflow, a model server, Prometheus, a run's log."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlops.loop.cluster import Answer
+
+__all__ = ["MLFLOW", "PROMETHEUS", "FakePlatform", "pod"]
+
+MLFLOW, PROMETHEUS = "http://mlflow.mlflow.svc:5000", "http://prometheus.prometheus.svc:9090"
+
+ISVC = "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices/loan-approval"
+
+EXAMPLE = {"columns": ["a"], "data": [[1.0], [2.0]]}
+
+
+def pod(name: str, uri: str, **status: Any) -> dict[str, Any]:
+    """Return a predictor pod that fetched `uri`."""
+    return {
+        "metadata": {"name": name},
+        "spec": {"initContainers": [{"args": [uri, "/mnt/models"]}]},
+        "status": {"phase": "Running", **status},
+    }
+
+
+@dataclass
+class FakePlatform:
+    """Has `registered` versions, serves `served`, and counts predictions; stands in for mlops.loop.cluster.Cluster."""
+
+    registered: list[int] = field(default_factory=lambda: [1, 2])
+    champion: int = 2
+    served: int | None = 2
+    answers: int | None = None
+    """The version that really answers, where it is another."""
+
+    probability: float = 0.25
+    counted: dict[str, int] = field(default_factory=lambda: {"v1": 0, "v2": 0})
+    scraped: bool = True
+    lost: int = 0
+    """Predictions that Prometheus does not see."""
+
+    mlflow_replicas: int = 1
+    objects: dict[str, Any] = field(default_factory=dict)
+    logs: list[list[str]] = field(default_factory=list)
+    """What each look at a run's log gives."""
+
+    deleted: list[str] = field(default_factory=list)
+    server: str = "https://fake"
+
+    @staticmethod
+    def uri(version: int) -> str:
+        """Return where the artefacts of a version are."""
+        return f"s3://bucket/artifacts/1/models/m-{version}/artifacts"
+
+    # Objects
+
+    def get(self, path: str, **_query: str) -> dict[str, Any] | None:
+        """Return the object at a path."""
+        found: dict[str, Any] | None = None
+        if path in self.objects:
+            found = self.objects[path]
+        elif path == ISVC and self.served is not None:
+            found = self._inference_service(self.served)
+        elif "mutatingwebhookconfigurations" in path:
+            found = {"webhooks": [{"clientConfig": {"service": {"namespace": "kserve", "name": "webhook"}}}]}
+        elif "clusterservingruntimes" in path:
+            found = {}
+        elif service := re.fullmatch(r"/api/v1/namespaces/\w+/services/(\w+)", path):
+            found = {"spec": {"selector": {"app": service[1]}}}
+        elif path.endswith("/configmaps/pipeline-job"):
+            found = self._places()
+        return found
+
+    def items(self, path: str, **_query: str) -> list[dict[str, Any]]:
+        """Return the objects of a list."""
+        if path in self.objects:
+            found: list[dict[str, Any]] = self.objects[path]
+            return found
+        if path == "/api/v1/namespaces/models/pods" and self.served is not None:
+            return [pod("predictor-1", self.uri(self.served))]
+        if found := re.fullmatch(r"/apis/apps/v1/namespaces/(\w+)/deployments", path):
+            namespace = found[1]
+            name = {"kserve": "webhook"}.get(namespace, namespace)
+            replicas = self.mlflow_replicas if namespace == "mlflow" else 1
+            return [
+                {
+                    "metadata": {"namespace": namespace, "name": name},
+                    "spec": {
+                        "replicas": replicas,
+                        "selector": {"matchLabels": {"app": name}},
+                        "template": {"metadata": {"labels": {"app": name}}},
+                    },
+                    "status": {"readyReplicas": replicas},
+                }
+            ]
+        return []
+
+    def text(self, _path: str) -> str:
+        """Return a model server's own counters."""
+        labels = f'model_name="loan-approval",model_version="{self.served}",outcome="answered"'
+        return "".join(
+            f'model_request_seconds_count{{{labels},protocol="{protocol}"}} {number}.0\n'
+            for protocol, number in self.counted.items()
+            if number
+        )
+
+    def create(self, path: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """Remember an object."""
+        made = {**manifest, "metadata": {**manifest["metadata"], "uid": "u-1"}}
+        self.objects[f"{path}/{manifest['metadata']['name']}"] = made
+        return made
+
+    def patch(self, path: str, change: Mapping[str, Any]) -> dict[str, Any]:
+        """Change a remembered object's metadata."""
+        self.objects[path]["metadata"].update(change["metadata"])
+        changed: dict[str, Any] = self.objects[path]
+        return changed
+
+    def delete(self, path: str) -> None:
+        """Forget an object."""
+        self.deleted.append(path)
+        self.objects.pop(path, None)
+
+    def log(self, _namespace: str, _pod: str, *, silence: float) -> Iterator[str]:
+        """Give the next look at the log."""
+        assert silence
+        yield from self.logs.pop(0) if self.logs else []
+
+    # Services
+
+    def ask(self, url: str, path: str, body: Any = None, *, query: Mapping[str, str] | None = None) -> Answer:
+        """Answer for MLflow, Prometheus or the model server."""
+        query = query or {}
+        if url == MLFLOW:
+            return self._mlflow(path, query)
+        if url == PROMETHEUS:
+            return _answer(self._prometheus(path, query))
+        return self._model(path, body)
+
+    def _mlflow(self, path: str, query: Mapping[str, str]) -> Answer:
+        if not self.mlflow_replicas:
+            return Answer(503, {}, "no endpoints available")
+        if path == "/version":
+            return Answer(200, {}, "3.17.2")
+        if path.endswith("MLmodel"):
+            version = re.search(r"m-(\d+)", path)
+            return Answer(200, {}, f"run_id: run-{version and version[1]}\nsignature: {{inputs: '[a]'}}\n")
+        if path.endswith("input_example.json"):
+            return _answer(EXAMPLE)
+        method = path.removeprefix("/api/2.0/mlflow/")
+        version = query.get("version") or query.get("run_id", "").removeprefix("run-") or str(self.champion)
+        if method != "model-versions/search" and int(version) not in self.registered:
+            return Answer(404, {}, '{"error_code": "RESOURCE_DOES_NOT_EXIST"}')
+        entry = {
+            "version": version,
+            "run_id": f"run-{version}",
+            "source": f"models:/m-{version}",
+            "tags": [{"key": "digest", "value": f"sha256:{version}"}],
+        }
+        run = {"info": {"experiment_id": "1", "status": "FINISHED"}, "data": {}}
+        return _answer(
+            {
+                "registered-models/alias": {"model_version": entry},
+                "model-versions/get": {"model_version": entry},
+                "model-versions/get-download-uri": {
+                    "artifact_uri": f"mlflow-artifacts:/1/models/m-{version}/artifacts"
+                },
+                "model-versions/search": {"model_versions": [{"version": str(each)} for each in self.registered]},
+                "runs/get": {"run": run},
+            }[method]
+        )
+
+    def _prometheus(self, path: str, query: Mapping[str, str]) -> Any:
+        if path == "/-/ready":
+            return "ready"
+        if path.endswith("/scrape_pools"):
+            return {"data": {"scrapePools": ["podMonitor/models/predictors/0"] if self.scraped else []}}
+        if path.endswith("/targets"):
+            labels = {"namespace": "models", "pod": "predictor-1"}
+            target = {"labels": labels, "health": "up", "scrapeUrl": "http://a", "lastError": ""}
+            return {"data": {"activeTargets": [target] if self.scraped else []}}
+        expression = query["query"]
+        if expression.startswith("up"):
+            result = [({}, "1")] if self.scraped else []
+        elif "_count" in expression:
+            seen = {"v1": self.counted["v1"] - self.lost, "v2": self.counted["v2"]}
+            result = [({"protocol": key}, str(number)) for key, number in seen.items() if number > 0]
+        else:
+            result = [({}, str(0.001 * sum(self.counted.values())))]
+        return {"data": {"result": [{"metric": labels, "value": [0, value]} for labels, value in result]}}
+
+    def _model(self, path: str, body: Any) -> Answer:
+        version = self.answers or self.served
+        headers = {
+            "x-model-version": str(version),
+            "x-model-run-id": f"run-{version}",
+            "x-model-digest": f"sha256:{version}",
+        }
+        if path.startswith("/v1"):
+            self.counted["v1"] += 1
+            return _answer({"predictions": [[self.probability] for _ in body["instances"]]}, headers)
+        self.counted["v2"] += 1
+        number = body["inputs"][0]["shape"][0]
+        output = {"shape": [number, 1], "data": [self.probability] * number}
+        return _answer({"outputs": [output]}, headers)
+
+    def _inference_service(self, version: int) -> dict[str, Any]:
+        return {
+            "metadata": {
+                "annotations": {
+                    "oss-mlops-platform/model-version": str(version),
+                    "oss-mlops-platform/run-id": f"run-{version}",
+                    "oss-mlops-platform/digest": f"sha256:{version}",
+                }
+            },
+            "spec": {"predictor": {"model": {"storageUri": self.uri(version)}}},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        }
+
+    @staticmethod
+    def _places() -> dict[str, Any]:
+        job = {
+            "metadata": {"name": "${RUN}", "namespace": "pipelines", "labels": {}},
+            "spec": {"template": {"spec": {"volumes": [{"configMap": {"name": "${RUN}"}}]}}},
+        }
+        places = {
+            "MLFLOW_TRACKING_URI": MLFLOW,
+            "PROMETHEUS_URL": PROMETHEUS,
+            "REGISTRY_ARTEFACT_ROOT": "s3://bucket/artifacts",
+            "SERVING_NAMESPACE": "models",
+            "SERVING_RUNTIME": "mlflow",
+        }
+        return {"data": {"job.yaml": json.dumps(job), "platform.json": json.dumps(places), "image": "a/python:1"}}
+
+
+def _answer(body: Any, headers: Mapping[str, str] | None = None) -> Answer:
+    return Answer(200, headers or {}, json.dumps(body))
