@@ -55,7 +55,7 @@ def slowest_readiness(kubeconfig: Path) -> float:
     """Return the longest time from a pod's creation to its readiness, in seconds."""
 
     def moment(text: str) -> dt.datetime:
-        return dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
+        return dt.datetime.fromisoformat(text)
 
     longest = 0.0
     for pod in json.loads(kubectl(kubeconfig, "get", "pods", "-A", "-o", "json"))["items"]:
@@ -181,6 +181,7 @@ def measure_idle(stack: str, folder: Path, idle: float) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Measure everything and print it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stack", default="ci")
     parser.add_argument("--idle-minutes", type=float, default=3)
