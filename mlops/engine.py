@@ -196,25 +196,23 @@ class Stack:
             fix = f"run `mlops {'down' if operation == 'destroy' else 'up'} --stack {self.name}` to go on from here"
             raise Interrupted("stopped; what was done is kept in the state", fix=fix)
         if process.returncode:
-            raise OperationError(
-                self._failure(operation, process.returncode, progress, errors), fix=self._fix(operation)
-            )
+            raise self._failure(operation, process.returncode, progress, errors)
         return progress
 
-    def _fix(self, operation: str) -> str:
-        again = "down" if operation == "destroy" else "up"
-        return f"correct what is named above, then run `mlops {again} --stack {self.name}` again: it goes on from here"
-
-    def _failure(self, operation: str, code: int, progress: Progress, errors: Path) -> str:
+    def _failure(self, operation: str, code: int, progress: Progress, errors: Path) -> OperationError:
+        again = (
+            f"run `mlops {'down' if operation == 'destroy' else 'up'} --stack {self.name}` again: it goes on from here"
+        )
         if code < 0:
-            return f"pulumi {operation} was ended by {signal.Signals(-code).name}"
-        resources = list(dict.fromkeys(problem.resource for problem in progress.problems if problem.resource))
-        named = [each for each in resources if not each.startswith("Stack ")]
-        if named:
-            return f"pulumi {operation} of stack {self.name} failed at {', '.join(named)}"
-        if progress.problems:
-            return f"pulumi {operation} of stack {self.name} failed"
-        return f"pulumi {operation} of stack {self.name} failed: {_last_lines(errors.read_text(errors='replace'))}"
+            return OperationError(f"pulumi {operation} was ended by {signal.Signals(-code).name}", fix=again)
+        message = f"pulumi {operation} of stack {self.name} failed"
+        named = dict.fromkeys(problem.resource for problem in progress.problems if problem.resource)
+        resources = [each for each in named if not each.startswith("Stack ")]
+        if resources:
+            message += f" at {', '.join(resources)}"
+        elif not progress.problems:
+            message += f": {_last_lines(errors.read_text(errors='replace'))}"
+        return OperationError(message, fix=f"correct what is named above, then {again}")
 
 
 def _follow(process: subprocess.Popen[bytes], events: Path, progress: Progress) -> int:
