@@ -80,7 +80,7 @@ def nodes(engine: Engine, cluster: str) -> list[str]:
 def held_by_node(engine: Engine, node: str) -> dict[str, str]:
     """Return the images of a node: manifest digest by name."""
     lines = engine.run("exec", node, *_CTR, "images", "ls", timeout=60).splitlines()[1:]
-    return {columns[0]: columns[2] for columns in map(str.split, lines) if len(columns) > 2}  # noqa: PLR2004
+    return {columns[0]: columns[2] for columns in map(str.split, lines) if len(columns) > 2}  # noqa: PLR2004 (the columns read)
 
 
 def into_node(engine: Engine, store: Store, node: str, stored: Stored) -> bool:
