@@ -15,6 +15,8 @@ NAME = "mlflow"
 
 PORT = 8080
 
+TMP = "/tmp"  # noqa: S108 (an emptyDir of the pod alone)
+
 INFERENCE_SERVICE = "serving.kserve.io/inferenceservice"
 """Label of every predictor pod; its value is the InferenceService."""
 
@@ -54,12 +56,12 @@ def serving_runtime(image: str, resources: Resources) -> dict[str, Any]:
                         {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{key}']"}}}
                         for name, key in ANNOTATIONS.items()
                     ),
-                    {"name": "HOME", "value": "/tmp"},  # noqa: S108 (an emptyDir of this pod alone)
+                    {"name": "HOME", "value": TMP},
                 ],
                 "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
                 "resources": _resources(resources),
                 "securityContext": _security_context(),
-                "volumeMounts": [{"name": "tmp", "mountPath": "/tmp"}],  # noqa: S108
+                "volumeMounts": [{"name": "tmp", "mountPath": TMP}],
                 "startupProbe": _probe("/v2/health/ready", periodSeconds=1, failureThreshold=120),
                 "readinessProbe": _probe("/v2/health/ready", periodSeconds=5),
                 "livenessProbe": _probe("/v2/health/live", periodSeconds=20, timeoutSeconds=5),

@@ -17,6 +17,8 @@ RUN = "${RUN}"
 
 WORK = "/work"
 
+TMP = "/tmp"  # noqa: S108 (an emptyDir of the pod alone)
+
 
 def job(
     config: PipelineJobsConfig, *, image: str, service_account: str, environment: Mapping[str, str], secret: str
@@ -28,8 +30,8 @@ def job(
         config.resources,
         command=["python", "-m", "platform_runtime.pipeline"],
         args=["/pipeline/pipeline.yaml", "--arguments=/pipeline/arguments.json", f"--root={WORK}", f"--run={RUN}"],
-        env={"HOME": "/tmp", **environment},  # noqa: S108 (an emptyDir of this pod alone)
-        mounts={"/pipeline": "pipeline", WORK: "work", "/tmp": "tmp"},  # noqa: S108
+        env={"HOME": TMP, **environment},
+        mounts={"/pipeline": "pipeline", WORK: "work", TMP: "tmp"},
         env_from=[{"secret_ref": {"name": secret}}],
     )
     pod = pod_spec(
