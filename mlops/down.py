@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components._core import engine as containers
-from components._core import paths
+from components._core import paths, plan
 from components.kind_cluster.kind import Marker
 from components.kind_cluster.nodes import CLUSTER_LABEL, NETWORK, Nodes, node_name
 from mlops import console, engine, runs
@@ -28,6 +28,8 @@ def down(stack: str) -> None:
     started = time.monotonic()
     with runs.exclusive(stack, f"down --stack {stack}"):
         found = engine.Stack(stack)
+        form = plan.stack_file(stack)
+        has_form = form.exists()
         clusters = {f"mlops-{stack}"}
         if _has_engine(found):
             found.recover()
@@ -38,6 +40,8 @@ def down(stack: str) -> None:
             _remove_unfinished(cluster, nodes, found.environment)
         runs.end_leftovers(None, found.environment)
         _forget(stack)
+        if not has_form:  # pulumi writes one to keep the salt of the secrets in
+            form.unlink(missing_ok=True)
         left = [each for cluster in sorted(clusters) for each in leftovers(cluster, nodes)]
     if left:
         msg = f"stack {stack} is removed, and these are left: {', '.join(left)}"

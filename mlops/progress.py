@@ -37,6 +37,10 @@ _DONE = {
 """Operations that change something, with the word for one that is done; all others are silent."""
 
 
+_CANCELED = "update canceled"
+"""What the engine says after Ctrl-C, to somebody who knows."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """An error of the engine or of a provider, and the resource it is about."""
@@ -139,7 +143,7 @@ class Progress:
 
     def _complain(self, urn: str, message: str) -> None:
         label = _label(urn) if urn else ""
-        if any(problem.message == message for problem in self.problems):
+        if message == _CANCELED or any(problem.message == message for problem in self.problems):
             return
         self.problems.append(Problem(label, message))
         self.out.print(f"[red]{console.FAILED}[/] {escape(label)}{': ' if label else ''}{escape(message)}")
