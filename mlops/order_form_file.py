@@ -172,6 +172,8 @@ def _bound(stream: Iterator[events.Event]) -> None:
                 documents += 1
                 if documents > 1:
                     problem = ("a second document", "one", "remove the line `---` and what follows")
+            case _:
+                pass
         if problem:
             what, wanted, fix = problem
             raise Problem(found=what, wanted=wanted, fix=fix, position=_place(event.start_mark))

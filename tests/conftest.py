@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
+from google.rpc import status_pb2
+
+# Pulumi and googleapis (which kfp needs) each bring the same message under another file name, and protobuf takes a name
+# only once per process. Nothing but a test run has both in one process.
+sys.modules["pulumi.runtime.proto.status_pb2"] = status_pb2
 
 SKIPPED_WITHOUT = {
     "cluster": "needs a real cluster: run with --with-cluster",

@@ -29,7 +29,7 @@ def of_type(resources: list[dict[str, Any]], word: str) -> list[dict[str, Any]]:
 
 
 def test_cluster_is_called_after_the_stack(form: Path) -> None:
-    (cluster,) = of_type(plan.resources(form, source="registry-only"), ":KindCluster")
+    (cluster,) = of_type(plan.resources(form, source="registry-only"), "dynamic/platform:KindCluster")
     assert cluster["name"] == "mlops-trial"
 
 
