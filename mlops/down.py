@@ -96,7 +96,7 @@ def _destroy(stack: engine.Stack) -> set[str]:
         console.err.print(f"  pulumi destroy of stack {stack.name} …")
         started = time.monotonic()
         try:
-            progress = stack.destroy()
+            progress = stack.destroy(quick=bool(clusters))
         except OperationError:
             if not clusters:
                 raise
@@ -104,7 +104,7 @@ def _destroy(stack: engine.Stack) -> set[str]:
                 f"{console.WARNING} not everything could be removed piece by piece: removing the cluster whole"
             )
             _drop_objects(stack)
-            progress = stack.destroy()
+            progress = stack.destroy(quick=bool(clusters))
         seconds = time.monotonic() - started
         console.err.print(f"[green]{console.OK}[/] pulumi destroy: {progress.summary}  [dim]{seconds:.1f} s[/]")
     stack.remove()

@@ -114,10 +114,14 @@ class Stack:
         """Make the cluster what the program says."""
         return self._operate("up")
 
-    def destroy(self) -> Progress:
-        """Remove everything the stack made."""
+    def destroy(self, *, quick: bool = False) -> Progress:
+        """Remove everything the stack made.
+
+        `quick` writes the state once, at the end: for stacks whose cluster goes with them, where a run that is killed
+        in between is simply done again.
+        """
         # What is not there any more need not be found out: deleting it again is no error.
-        return self._operate("destroy", "--refresh=false")
+        return self._operate("destroy", "--refresh=false", PULUMI_SKIP_CHECKPOINTS="true" if quick else "false")
 
     def remove(self, *, force: bool = False) -> None:
         """Forget the stack; its order form stays."""
@@ -172,7 +176,7 @@ class Stack:
             raise OperationError(msg)
         return done
 
-    def _operate(self, operation: str, *options: str) -> Progress:
+    def _operate(self, operation: str, *options: str, **variables: str) -> Progress:
         """Run one operation and show it; the first Ctrl-C asks the engine to end, the second ends it."""
         log = _private(paths.state("runs")) / f"{self.name}-{operation}"
         events, errors = log.with_suffix(".events.jsonl"), log.with_suffix(".stderr.txt")
@@ -184,7 +188,7 @@ class Stack:
             process = subprocess.Popen(
                 command,
                 cwd=self.project,
-                env=self.environment,
+                env={**self.environment, **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,

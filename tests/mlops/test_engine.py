@@ -87,6 +87,12 @@ def test_up_again_and_down(stack: Stack, capsys: pytest.CaptureFixture[str]) -> 
     assert not stack.exists()
 
 
+def test_quick_destroy_leaves_an_empty_state(stack: Stack) -> None:
+    stack.up()
+    assert stack.destroy(quick=True).summary == "3 deleted"
+    assert stack.resources() == []
+
+
 def test_failure_names_the_resource_and_the_reason(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     configure(stack, fail="true")
     with pytest.raises(OperationError, match="failed at Slow last"):
