@@ -26,7 +26,7 @@ def stable(resources: list[dict[str, Any]]) -> str:
             for version in resource["inputs"]["spec"]["versions"]:
                 schema = json.dumps(version.pop("schema"), sort_keys=True)
                 version["schema"] = f"sha256:{hashlib.sha256(schema.encode()).hexdigest()}"
-    text = json.dumps(resources, indent=1, sort_keys=True).replace(str(Path.home()), "~")
+    text = json.dumps(resources, indent=1, sort_keys=True).replace(f"{Path.home()}/", "~/")
     return re.sub(rf"({re.escape(images.LOCAL)}/[a-z-]+):[0-9a-f]+", r"\1:<key>", text) + "\n"
 
 
