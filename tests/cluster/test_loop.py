@@ -86,17 +86,26 @@ def test_another_version_behind_the_name_is_noticed(platform: Platform, evidence
     assert name in failed["failure"]["object"]
 
 
+def scraped(platform: Platform, pool: str) -> bool:
+    """Whether Prometheus has a target of the monitor; it learns of a changed one within two minutes."""
+    path = "/api/v1/namespaces/prometheus/services/prometheus:9090/proxy/api/v1/targets?state=active"
+    return pool in platform.kubectl("get", "--raw", path).stdout
+
+
 def test_predictions_nobody_scrapes_are_noticed(platform: Platform, evidence: dict[str, Any]) -> None:
     assert evidence
     monitors = platform.kubectl_json("get", "podmonitors", "-A")["items"]
     (monitor,) = [found for found in monitors if "inferenceservice" in str(found["spec"])]
     name, namespace = monitor["metadata"]["name"], monitor["metadata"]["namespace"]
+    pool = f"podMonitor/{namespace}/{name}/"
     selector = '{"spec":{"selector":{"matchLabels":{"nobody":"has-this"}}}}'
+    assert scraped(platform, pool)
     platform.kubectl("patch", "podmonitor", name, "-n", namespace, "--type=merge", "-p", selector)
     try:
+        wait_for(lambda: not scraped(platform, pool), seconds=240, what="Prometheus forgetting the target")
         failed = platform.loop(check=False)
     finally:
         platform.pulumi("up", "--yes", "--skip-preview")
     assert failed["exitCode"] == 1
     assert failed["failure"]["stage"] == "monitoring"
-    wait_for(lambda: platform.loop("--verify-only", check=False)["exitCode"] == 0, seconds=120, what="scraping again")
+    wait_for(lambda: scraped(platform, pool), seconds=240, what="Prometheus finding the target again")

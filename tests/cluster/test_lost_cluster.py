@@ -11,7 +11,7 @@ from components.kind_cluster.nodes import Nodes
 from mlops import down, toolchain
 from tests.support.platform import Platform
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.cluster, pytest.mark.release, pytest.mark.timeout(1800)]
 
 CLUSTER = "mlops-ci"
 
