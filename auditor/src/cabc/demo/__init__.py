@@ -1,0 +1,1 @@
+"""`cabc demo`: a platform in small that is really audited."""

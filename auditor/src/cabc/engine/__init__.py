@@ -1,0 +1,1 @@
+"""Plan, collect, assess, decide the status."""

@@ -1,0 +1,103 @@
+"""One folder holds an auditor: settings, connections, record, keys, what is published. `.cabc` by default."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cabc.document.base import Model
+from cabc.document.durations import Duration
+
+__all__ = ["AccessToken", "Home", "Oidc", "Retention", "Service", "Settings"]
+
+
+class AccessToken(Model):
+    """A bearer token of the service and what it may do."""
+
+    name: str
+    sha256: str
+    """SHA-256 of the token, hexadecimal: the settings never hold the token."""
+    roles: list[str]
+    """auditee, auditing-party, publisher, reader."""
+    subjects: list[str] = ["*"]
+
+
+class Oidc(Model):
+    """An identity provider whose tokens the service takes."""
+
+    issuer: str
+    audience: str
+    roles_claim: str = "roles"
+
+
+class Service(Model):
+    """`cabc serve`."""
+
+    host: str = "127.0.0.1"
+    port: int = 8440
+    public_url: str | None = None
+    tokens: list[AccessToken] = []
+    oidc: Oidc | None = None
+    webhook_secrets: dict[str, str] = {}
+    """Name of a webhook and the environment variable or file (`env:NAME`, `file:PATH`) with its HMAC secret."""
+
+
+class Retention(Model):
+    """How long bodies are kept; hashes stay for ever."""
+
+    evidence: Duration | None = None
+    observations: Duration | None = None
+
+
+class Settings(Model):
+    """`cabc.yaml` in the home folder; every key may be left out."""
+
+    database: str | None = None
+    """SQLAlchemy URL, or `env:NAME`; SQLite in the home folder when not given."""
+    documents: list[str] = []
+    """Specifications that `serve` runs, as paths."""
+    anchors: list[str] = ["anchors"]
+    """Folders or files where signed heads are appended; put one where the auditee cannot write."""
+    published: str = "published"
+    commands: bool = False
+    """Whether the `command` interface may be used at all."""
+    workers: int = 32
+    run_deadline: Duration = "PT10M"
+    retention: Retention = Retention()
+    service: Service = Service()
+
+
+class Home:
+    """The folder and what is in it. Paths in settings are relative to it."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self.folder = folder
+        self.settings = settings
+
+    def path(self, name: str) -> Path:
+        """Return a path of the settings, made absolute."""
+        return (self.folder / name).resolve()
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL of the record."""
+        return self.settings.database or f"sqlite:///{self.path('record.db')}"
+
+    @property
+    def keys(self) -> Path:
+        """Folder of the signing keys: `collect`, `assess`, `publish`, each `.key` (private) and `.pub`."""
+        return self.path("keys")
+
+    @property
+    def connections(self) -> Path:
+        """The operator's connections file."""
+        return self.path("connections.yaml")
+
+    @property
+    def anchors(self) -> list[Path]:
+        """Where signed heads are exported."""
+        return [self.path(anchor) for anchor in self.settings.anchors]
+
+    @property
+    def published(self) -> Path:
+        """Folder of the publisher."""
+        return self.path(self.settings.published)

@@ -1,0 +1,1 @@
+"""Types of values, strategies of comparison, units; which goes with which."""

@@ -1,0 +1,1 @@
+"""The append-only record: hash-chained, signed, exportable, verifiable offline."""

@@ -1,0 +1,1 @@
+"""What readers get: reports, status, badge, statement, OSCAL."""

@@ -1,0 +1,1 @@
+"""`cabc serve`: pages, API, roles."""

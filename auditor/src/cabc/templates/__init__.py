@@ -1,0 +1,1 @@
+"""Starters that `cabc init` writes, one folder each, with their sources."""

@@ -1,0 +1,1 @@
+"""What starts a run: schedules, webhooks, watches, files."""
