@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
-from cabc.document.base import Model
+from cabc.document.base import Model, Slug
 from cabc.document.durations import Duration
 
-__all__ = ["AccessToken", "Home", "Oidc", "Retention", "Service", "Settings"]
+__all__ = ["AccessToken", "Home", "Oidc", "Retention", "Service", "Settings", "Webhook"]
 
 
 class AccessToken(Model):
@@ -27,6 +28,21 @@ class Oidc(Model):
     issuer: str
     audience: str
     roles_claim: str = "roles"
+    subjects_claim: str | None = None
+    """Claim with the subjects a token is for; every subject when not given."""
+    algorithms: list[Literal["RS256", "PS256", "ES256", "EdDSA"]] = ["RS256", "ES256"]
+    """Signatures that are taken; never a symmetric one, never none."""
+
+
+class Webhook(Model):
+    """Somebody outside who may say that something changed."""
+
+    format: Literal["generic", "mlflow", "alertmanager"] = "generic"
+    """What it sends; `generic` and `mlflow` sign each message, Alertmanager can only send the secret as a bearer."""
+    secret: str
+    """Environment variable or file that holds the secret: `env:NAME` or `file:PATH`."""
+    subjects: list[str] = ["*"]
+    """Subjects it may name."""
 
 
 class Service(Model):
@@ -37,8 +53,12 @@ class Service(Model):
     public_url: str | None = None
     tokens: list[AccessToken] = []
     oidc: Oidc | None = None
-    webhook_secrets: dict[str, str] = {}
-    """Name of a webhook and the environment variable or file (`env:NAME`, `file:PATH`) with its HMAC secret."""
+    webhooks: dict[Slug, Webhook] = {}
+    """Webhooks by name; they post to `/hooks/NAME`."""
+    poll: Duration = "PT10S"
+    """How often documents are looked at for changes, and the record for work of other processes."""
+    watch_inference_services: bool = False
+    """Watch the cluster for new revisions of the InferenceServices that documents name."""
 
 
 class Retention(Model):
