@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from mlops.loop.cli import run
 from mlops.loop.ledger import StageError
-from mlops.loop.loop import Options, Outcome
+from mlops.loop.outcome import Options, Outcome
 
 __all__ = ["Options", "Outcome", "StageError", "run"]

@@ -14,7 +14,8 @@ from mlops import console
 from mlops.errors import UsageError
 from mlops.loop.cluster import Cluster
 from mlops.loop.ledger import Stage
-from mlops.loop.loop import Options, Outcome, close, verify
+from mlops.loop.loop import close, verify
+from mlops.loop.outcome import Options, Outcome
 
 __all__ = ["app", "loop", "run"]
 

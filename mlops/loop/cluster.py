@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from urllib.parse import quote, urlencode, urlsplit
 
 import urllib3
@@ -43,6 +43,15 @@ def place(url: str) -> tuple[str, str, int]:
     return namespace, service, parts.port or 80
 
 
+class _Request(TypedDict, total=False):
+    """What a request may carry."""
+
+    query: Mapping[str, str] | None
+    body: Any
+    headers: Mapping[str, str]
+    timeout: float
+
+
 class Cluster:
     """Access through a kubeconfig (its text)."""
 
@@ -76,7 +85,8 @@ class Cluster:
 
     def patch(self, path: str, change: Mapping[str, Any]) -> dict[str, Any]:
         """Merge `change` into an object."""
-        answer = self._call("PATCH", path, body=change, content_type="application/merge-patch+json")
+        headers = {"Content-Type": "application/merge-patch+json"}
+        answer = self._call("PATCH", path, body=change, headers=headers)
         return self._object("PATCH", path, answer)
 
     def delete(self, path: str) -> None:
@@ -116,38 +126,17 @@ class Cluster:
         finally:
             response.close()
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-        headers: Mapping[str, str] | None = None,
-        timeout: float = 20,
-    ) -> Answer:
-        response = self._raw(
-            method, path, query=query, body=body, content_type=content_type, headers=headers, timeout=timeout
-        )
+    def _call(self, method: str, path: str, **request: Unpack[_Request]) -> Answer:
+        response = self._raw(method, path, **request)
         return Answer(
             status=response.status,
             headers={key.lower(): value for key, value in response.headers.items()},
             text=response.data.decode(errors="replace"),
         )
 
-    def _raw(
-        self,
-        method: str,
-        path: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: Any = None,
-        content_type: str = "application/json",
-        headers: Mapping[str, str] | None = None,
-        timeout: float = 20,
-    ) -> Any:
-        sent = {"Accept": "application/json", "Content-Type": content_type, **(headers or {})}
+    def _raw(self, method: str, path: str, **request: Unpack[_Request]) -> Any:
+        query, body, timeout = request.get("query"), request.get("body"), request.get("timeout", 20)
+        sent = {"Accept": "application/json", "Content-Type": "application/json", **request.get("headers", {})}
         self._client.update_params_for_auth(sent, [], ["BearerToken"])
         url = f"{self.server}{quote(path)}{f'?{urlencode(query)}' if query else ''}"
         try:

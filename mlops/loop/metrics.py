@@ -37,10 +37,6 @@ class Prometheus:
         if not answer.good:
             self._silent(answer.status, answer.text)
 
-    def pools(self) -> list[str]:
-        """Return the names of the scrape pools: `podMonitor/<namespace>/<name>/<number>`."""
-        return list(self._api("scrape_pools").get("scrapePools") or [])
-
     def targets(self, namespace: str) -> list[dict[str, Any]]:
         """Return the active targets in a namespace."""
         found = self._api("targets", state="active").get("activeTargets") or []

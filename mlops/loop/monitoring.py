@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mlops.loop.cluster import Cluster, place
 from mlops.loop.ledger import Ledger, StageError
-from mlops.loop.metrics import STAGE, Prometheus
+from mlops.loop.metrics import Prometheus
+from mlops.loop.monitors import FIX, STAGE, Endpoint, Monitors
 from mlops.loop.serving import Serving
 
 __all__ = ["Counts", "Monitoring"]
@@ -38,6 +40,7 @@ class Monitoring:
 
     def __init__(
         self,
+        cluster: Cluster,
         prometheus: Prometheus,
         serving: Serving,
         *,
@@ -46,51 +49,61 @@ class Monitoring:
         scraped: float = SCRAPE_SECONDS,
     ) -> None:
         self._prometheus = prometheus
+        self._monitors = Monitors(cluster, place(prometheus.url)[0])
         self._serving = serving
         self._pause = pause
         self._configured = configured
         self._scraped = scraped
 
-    def check(self) -> None:
-        """Raise StageError when Prometheus could not see a model server now."""
-        self._prometheus.check()
-        namespace = self._serving.namespace
-        prefixes = tuple(f"{kind}/{namespace}/" for kind in ("podMonitor", "serviceMonitor"))
-        if not self._until(
-            lambda: any(pool.startswith(prefixes) for pool in self._prometheus.pools()), self._configured
-        ):
-            raise StageError(
-                STAGE,
-                f"Prometheus {self._prometheus.url}",
-                f"scrapes nothing in namespace {namespace}: it has no PodMonitor there",
-                fix="`pulumi up` repairs what was changed by hand",
-            )
-        for pod in self._serving.pods():
-            if pod.get("status", {}).get("phase") == "Running":
-                self.target(pod["metadata"]["name"])
+    def now(self) -> float:
+        """Return the time by the clock that samples are stamped with."""
+        return self._prometheus.query("vector(time())")[0].value
 
-    def target(self, pod: str) -> dict[str, Any]:
-        """Return the healthy target of a pod. Raises StageError when there is none in time."""
+    def check(self) -> None:
+        """Raise StageError when Prometheus could not see a model server now, or would not see the next one."""
+        self._prometheus.check()
+        pods = [pod for pod in self._serving.pods() if pod.get("status", {}).get("phase") == "Running"]
+        for pod in pods:
+            self.target(pod)
+        if not pods:
+            self._monitors.of(self._serving.namespace)
+
+    def target(self, pod: Mapping[str, Any]) -> Endpoint:
+        """Return by which monitor a pod is read. Raises StageError when none selects it, or it is not read in time.
+
+        Prometheus learns of a changed monitor minutes later: what it still reads by the one before does not count.
+        """
+        endpoints = self._monitors.endpoints(pod)
         found: list[dict[str, Any]] = []
+        read: list[Endpoint] = []
 
         def healthy() -> bool:
             targets = self._prometheus.targets(self._serving.namespace)
-            found[:] = [target for target in targets if target["labels"].get("pod") == pod]
-            return any(target["health"] == "up" for target in found)
+            found[:] = [target for target in targets if target["labels"].get("pod") == pod["metadata"]["name"]]
+            up = [target for target in found if target["health"] == "up"]
+            read[:] = [endpoint for endpoint in endpoints if any(map(endpoint.reads, up))]
+            return bool(read)
 
         if not self._until(healthy, self._configured):
-            subject = f"Prometheus {self._prometheus.url}"
+            subject, name = (
+                f"Prometheus {self._prometheus.url}",
+                f"{pod['metadata']['namespace']}/{pod['metadata']['name']}",
+            )
+            by = f"{endpoints[0].monitor} wants it read at :{endpoints[0].port}{endpoints[0].path}"
             if not found:
-                raise StageError(STAGE, subject, f"has no target for pod {self._serving.namespace}/{pod}")
-            raise StageError(STAGE, subject, f"cannot read {found[0]['scrapeUrl']}: {found[0]['lastError']}")
-        return found[0]
+                raise StageError(STAGE, subject, f"has no target for pod {name}: {by}", fix=FIX)
+            if found[0]["health"] != "up":
+                reason = f"cannot read {found[0]['scrapeUrl']}: {found[0]['lastError']}"
+                raise StageError(STAGE, subject, reason, fix=FIX)
+            raise StageError(STAGE, subject, f"reads {found[0]['scrapeUrl']} of pod {name}: {by}", fix=FIX)
+        return read[0]
 
     def settled(self, version: str) -> Counts:
         """Return the counts once Prometheus has all that the servers have counted. Raises StageError."""
         if not self._serving.pods():
             raise StageError(STAGE, self._serving.subject, "has no pod")
         for pod in self._serving.pods():
-            self.target(pod["metadata"]["name"])
+            self.target(pod)
         counts = Counts({}, 0.0)
 
         def same() -> bool:
@@ -140,20 +153,42 @@ class Monitoring:
         )
         return after
 
-    def up(self, ledger: Ledger) -> None:
-        """Assert that every pod's last scrape went well."""
+    def watched(self, ledger: Ledger, *, since: float) -> None:
+        """Assert of every pod that a monitor selects it, and that it was read well after a moment of `now`."""
+        source = f"Prometheus {self._prometheus.url}"
         for pod in self._serving.pods():
-            name = pod["metadata"]["name"]
-            query = f'up{{namespace="{self._serving.namespace}",pod="{name}"}}'
-            values = [sample.value for sample in self._prometheus.query(query)]
+            name, subject = pod["metadata"]["name"], f"pod {self._serving.namespace}/{pod['metadata']['name']}"
+            monitors = sorted({endpoint.monitor for endpoint in self._monitors.endpoints(pod)})
             ledger.that(
                 STAGE,
-                f"up of pod {name}",
-                values == [1.0],
-                found=values,
-                wanted=[1.0],
-                source=f"Prometheus {self._prometheus.url}",
-                reason=f"has no target for pod {self._serving.namespace}/{name}" if not values else None,
+                f"monitor of pod {name}",
+                bool(monitors),
+                found=", ".join(monitors),
+                wanted="a monitor that Prometheus reads",
+                source=subject,
+            )
+            series = f'up{{namespace="{self._serving.namespace}",pod="{name}"}}'
+            age = -since
+
+            def fresh(query: str = f"min(timestamp({series}))") -> bool:
+                nonlocal age
+                age = max((sample.value for sample in self._prometheus.query(query)), default=0.0) - since
+                return age > 0
+
+            ledger.that(
+                STAGE,
+                f"sample of pod {name}, seconds after the last prediction",
+                self._until(fresh, self._scraped),
+                found=round(age, 3),
+                wanted="more than 0",
+                source=source,
+                reason=f"has not read {subject} since the predictions of this run: something stopped it",
+                fix=FIX,
+            )
+            values = [sample.value for sample in self._prometheus.query(f"min({series})")]
+            reason = f"has no target for {subject}" if not values else f"cannot read {subject}"
+            ledger.that(
+                STAGE, f"up of pod {name}", values == [1.0], found=values, wanted=[1.0], source=source, reason=reason
             )
 
     def _selector(self, version: str) -> str:

@@ -71,6 +71,10 @@ class Serving:
         pods = self._cluster.items(f"/api/v1/namespaces/{self.namespace}/pods", labelSelector=selector)
         return [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
 
+    def trouble(self) -> str:
+        """Return what keeps pods from being ready; empty if nothing."""
+        return "; ".join(text for pod in self.pods() if (text := pod_trouble(pod)))
+
     def delete(self) -> None:
         """Stop serving."""
         self._cluster.delete(self._path)
@@ -95,8 +99,7 @@ class Serving:
     def _ask(self, stage: str, path: str, body: Any) -> Answer:
         answer = self._cluster.ask(self.url, path, body)
         if not answer.good:
-            trouble = "; ".join(text for pod in self.pods() if (text := pod_trouble(pod)))
-            reason = f"does not answer {path}: HTTP {answer.status}: {trouble or answer.text[:200]}"
+            reason = f"does not answer {path}: HTTP {answer.status}: {self.trouble() or answer.text[:200]}"
             raise StageError(stage, self.subject, reason)
         return answer
 
@@ -141,7 +144,6 @@ def agrees(ledger: Ledger, serving: Serving, registered: Registered, artefact_ro
             fix=fix,
         )
     if ready:
-        trouble = "; ".join(text for pod in serving.pods() if (text := pod_trouble(pod)))
         ledger.that(
             "deploy",
             "Ready",
@@ -149,5 +151,5 @@ def agrees(ledger: Ledger, serving: Serving, registered: Registered, artefact_ro
             found=served.ready,
             wanted=True,
             source=serving.subject,
-            reason=f"is not Ready: {trouble or 'its pods report nothing unusual'}",
+            reason=f"is not Ready: {serving.trouble() or 'its pods report nothing unusual'}",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -86,26 +87,53 @@ def test_another_version_behind_the_name_is_noticed(platform: Platform, evidence
     assert name in failed["failure"]["object"]
 
 
-def scraped(platform: Platform, pool: str) -> bool:
-    """Whether Prometheus has a target of the monitor; it learns of a changed one within two minutes."""
-    path = "/api/v1/namespaces/prometheus/services/prometheus:9090/proxy/api/v1/targets?state=active"
-    return pool in platform.kubectl("get", "--raw", path).stdout
+POOL = "podMonitor/models/predictors/0"
+
+TARGETS = "/api/v1/namespaces/prometheus/services/prometheus:9090/proxy/api/v1/targets?state=active"
 
 
-def test_predictions_nobody_scrapes_are_noticed(platform: Platform, evidence: dict[str, Any]) -> None:
+def scraped(platform: Platform) -> bool:
+    """Whether Prometheus reads the model server; it learns of a changed monitor within two minutes."""
+    targets = json.loads(platform.kubectl("get", "--raw", TARGETS).stdout)["data"]["activeTargets"]
+    return any(target["scrapePool"] == POOL and target["health"] == "up" for target in targets)
+
+
+@pytest.fixture
+def monitor(platform: Platform, evidence: dict[str, Any]) -> Iterator[str]:
+    """Give the monitor of the model servers to be broken; afterwards `pulumi up` has repaired it."""
     assert evidence
-    monitors = platform.kubectl_json("get", "podmonitors", "-A")["items"]
-    (monitor,) = [found for found in monitors if "inferenceservice" in str(found["spec"])]
-    name, namespace = monitor["metadata"]["name"], monitor["metadata"]["namespace"]
-    pool = f"podMonitor/{namespace}/{name}/"
-    selector = '{"spec":{"selector":{"matchLabels":{"nobody":"has-this"}}}}'
-    assert scraped(platform, pool)
-    platform.kubectl("patch", "podmonitor", name, "-n", namespace, "--type=merge", "-p", selector)
+    assert scraped(platform)
     try:
-        wait_for(lambda: not scraped(platform, pool), seconds=240, what="Prometheus forgetting the target")
-        failed = platform.loop(check=False)
+        yield "predictors"
     finally:
         platform.pulumi("up", "--yes", "--skip-preview")
-    assert failed["exitCode"] == 1
-    assert failed["failure"]["stage"] == "monitoring"
-    wait_for(lambda: scraped(platform, pool), seconds=240, what="Prometheus finding the target again")
+        wait_for(lambda: scraped(platform), seconds=240, what="Prometheus reading the model server again")
+    assert platform.loop("--verify-only")["exitCode"] == 0
+
+
+def failure(platform: Platform, *options: str) -> dict[str, Any]:
+    failed = platform.loop(*options, check=False)
+    assert failed["exitCode"] == 1, failed["facts"]
+    found: dict[str, Any] = failed["failure"]
+    return found
+
+
+def test_a_monitor_taken_away_a_moment_ago_is_noticed(platform: Platform, monitor: str) -> None:
+    platform.kubectl("delete", "podmonitor", monitor, "-n", "models", "--wait=true")
+    found = failure(platform)
+    assert scraped(platform), "Prometheus learned of it before the loop was over: nothing was shown"
+    assert (found["stage"], found["object"]) == ("monitoring", "namespace models")
+    assert "has no PodMonitor or ServiceMonitor" in found["reason"]
+    assert "pulumi up" in found["fix"]
+
+
+def test_predictions_nobody_scrapes_are_noticed(platform: Platform, monitor: str) -> None:
+    # The value of a field that we own: what somebody adds beside it is theirs to take back.
+    nobody = '{"spec":{"selector":{"matchExpressions":[{"key":"nobody/has-this","operator":"Exists"}]}}}'
+    platform.kubectl("patch", "podmonitor", monitor, "-n", "models", "--type=merge", "-p", nobody)
+    for options in ((), ("--verify-only",)):
+        found = failure(platform, *options)
+        assert (found["stage"], found["object"]) == ("monitoring", "PodMonitor models/predictors")
+        assert "nobody/has-this" in found["reason"]
+    wait_for(lambda: not scraped(platform), seconds=240, what="Prometheus forgetting the target")
+    assert failure(platform)["stage"] == "monitoring"

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlops.loop.cluster import Answer
 
-__all__ = ["MLFLOW", "PROMETHEUS", "FakePlatform", "pod"]
+__all__ = ["MLFLOW", "PROMETHEUS", "FakePlatform", "monitor", "pod"]
 
 MLFLOW, PROMETHEUS = "http://mlflow.mlflow.svc:5000", "http://prometheus.prometheus.svc:9090"
 
@@ -22,9 +22,25 @@ EXAMPLE = {"columns": ["a"], "data": [[1.0], [2.0]]}
 def pod(name: str, uri: str, **status: Any) -> dict[str, Any]:
     """Return a predictor pod that fetched `uri`."""
     return {
-        "metadata": {"name": name},
-        "spec": {"initContainers": [{"args": [uri, "/mnt/models"]}]},
+        "metadata": {
+            "name": name,
+            "namespace": "models",
+            "labels": {"serving.kserve.io/inferenceservice": "loan-approval"},
+        },
+        "spec": {
+            "initContainers": [{"args": [uri, "/mnt/models"]}],
+            "containers": [{"ports": [{"name": "http", "containerPort": 8080}]}],
+        },
         "status": {"phase": "Running", **status},
+    }
+
+
+def monitor(**spec: Any) -> dict[str, Any]:
+    """Return a monitor that has predictor pods read, or what `spec` makes of it."""
+    chosen = {"matchExpressions": [{"key": "serving.kserve.io/inferenceservice", "operator": "Exists"}]}
+    return {
+        "metadata": {"name": "predictors", "namespace": "models", "labels": {"platform": "ours"}},
+        "spec": {"selector": chosen, "podMetricsEndpoints": [{"port": "http", "path": "/metrics"}], **spec},
     }
 
 
@@ -41,6 +57,21 @@ class FakePlatform:
     probability: float = 0.25
     counted: dict[str, int] = field(default_factory=lambda: {"v1": 0, "v2": 0})
     scraped: bool = True
+    monitors: list[dict[str, Any]] = field(default_factory=lambda: [monitor()])
+    """PodMonitors."""
+
+    prometheus: dict[str, Any] = field(
+        default_factory=lambda: {
+            "podMonitorSelector": {"matchLabels": {"platform": "ours"}},
+            "podMonitorNamespaceSelector": {"matchLabels": {"platform": "ours"}},
+        }
+    )
+    """What the Prometheus object asks for."""
+
+    read_url: str = "http://10.0.0.7:8080/metrics"
+    read_at: float = 2.0
+    """When the pod was read last, by a clock that says 1 whenever it is asked."""
+
     lost: int = 0
     """Predictions that Prometheus does not see."""
 
@@ -78,9 +109,18 @@ class FakePlatform:
 
     def items(self, path: str, **_query: str) -> list[dict[str, Any]]:
         """Return the objects of a list."""
-        if path in self.objects:
-            found: list[dict[str, Any]] = self.objects[path]
-            return found
+        operated: dict[str, list[dict[str, Any]]] = {
+            "/api/v1/namespaces": [
+                {"metadata": {"name": name, "labels": {"platform": "ours"}}} for name in ("models", "prometheus")
+            ],
+            "/apis/monitoring.coreos.com/v1/podmonitors": self.monitors,
+            "/apis/monitoring.coreos.com/v1/namespaces/prometheus/prometheuses": [
+                {"metadata": {"namespace": "prometheus", "name": "platform"}, "spec": self.prometheus}
+            ],
+            **self.objects,
+        }
+        if path in operated:
+            return operated[path]
         if path == "/api/v1/namespaces/models/pods" and self.served is not None:
             return [pod("predictor-1", self.uri(self.served))]
         if found := re.fullmatch(r"/apis/apps/v1/namespaces/(\w+)/deployments", path):
@@ -178,14 +218,22 @@ class FakePlatform:
     def _prometheus(self, path: str, query: Mapping[str, str]) -> Any:
         if path == "/-/ready":
             return "ready"
-        if path.endswith("/scrape_pools"):
-            return {"data": {"scrapePools": ["podMonitor/models/predictors/0"] if self.scraped else []}}
         if path.endswith("/targets"):
             labels = {"namespace": "models", "pod": "predictor-1"}
-            target = {"labels": labels, "health": "up", "scrapeUrl": "http://a", "lastError": ""}
+            target = {
+                "labels": labels,
+                "health": "up",
+                "scrapePool": "podMonitor/models/predictors/0",
+                "scrapeUrl": self.read_url,
+                "lastError": "",
+            }
             return {"data": {"activeTargets": [target] if self.scraped else []}}
         expression = query["query"]
-        if expression.startswith("up"):
+        if expression == "vector(time())":
+            result = [({}, "1")]
+        elif expression.startswith("min(timestamp(up{"):
+            result = [({}, str(self.read_at))] if self.scraped else []
+        elif expression.startswith("min(up{"):
             result = [({}, "1")] if self.scraped else []
         elif "_count" in expression:
             seen = {"v1": self.counted["v1"] - self.lost, "v2": self.counted["v2"]}

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from mlops.loop.cluster import Answer, Cluster
-from mlops.loop.loop import Options, Outcome, close
+from mlops.loop.loop import close
+from mlops.loop.outcome import Options, Outcome
 from tests.support.loop import FakePlatform
 
 ACCURACY, AUC = 0.9, 0.85

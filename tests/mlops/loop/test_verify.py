@@ -8,7 +8,8 @@ import pytest
 
 from mlops.errors import OperationError
 from mlops.loop.cluster import Cluster
-from mlops.loop.loop import Options, Outcome, verify
+from mlops.loop.loop import verify
+from mlops.loop.outcome import Options, Outcome
 from tests.support.loop import FakePlatform, pod
 
 
