@@ -1,0 +1,27 @@
+"""Real backends for the auditor's tests, each started once for the session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+BACKENDS = {"mlflow_server", "postgresql", "prometheus_server", "browser"}
+"""Fixtures that start something which takes seconds; tests that use one are left out of `make check`."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a real backend."""
+    for item in items:
+        if BACKENDS & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.backend)
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Give the address of a real MLflow server, with a database and artifacts of its own."""
+    from cabc.demo import environment
+
+    python = environment.environment()
+    with environment.mlflow_server(tmp_path_factory.mktemp("mlflow"), python) as server:
+        yield server.url
