@@ -12,6 +12,7 @@ import argparse
 import datetime as dt
 import json
 import os
+import platform
 import statistics
 import subprocess
 import sys
@@ -21,11 +22,18 @@ from pathlib import Path
 from typing import Any
 
 from components._core import images, paths, plan
+from components.kind_cluster.kind import cluster_config
 from mlops import engine, toolchain
 
+__all__: list[str] = []
+
 MLOPS = str(Path(sys.executable).with_name("mlops"))
+
 EMPTY = "bench-empty"
 """Name of the kind cluster that stands for the floor: a node and nothing in it."""
+
+SETTLE = 60.0
+"""Seconds that a node just made is left alone before its idling is measured."""
 
 
 def timed(command: list[str], **options: Any) -> tuple[float, subprocess.CompletedProcess[str]]:
@@ -36,6 +44,11 @@ def timed(command: list[str], **options: Any) -> tuple[float, subprocess.Complet
     if done.returncode:
         sys.exit(f"{' '.join(command)} ended with {done.returncode}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
     return time.monotonic() - started, done
+
+
+def say(text: str) -> None:
+    """Tell what is going on, with the load that others put on the machine."""
+    print(f"[load {os.getloadavg()[0]:.1f}] {text}", file=sys.stderr, flush=True)
 
 
 def kubectl(kubeconfig: Path, *args: str) -> str:
@@ -51,24 +64,23 @@ def write_kubeconfig(folder: Path, stack: str) -> Path:
     return file
 
 
-def slowest_readiness(kubeconfig: Path) -> float:
-    """Return the longest time from a pod's creation to its readiness, in seconds."""
-
-    def moment(text: str) -> dt.datetime:
-        return dt.datetime.fromisoformat(text)
-
-    longest = 0.0
+def slowest_readiness(kubeconfig: Path) -> tuple[float, str]:
+    """Return the longest time from a pod's creation to its readiness in seconds, and which pod it was."""
+    found: list[tuple[float, str]] = []
     for pod in json.loads(kubectl(kubeconfig, "get", "pods", "-A", "-o", "json"))["items"]:
-        for condition in pod["status"].get("conditions", []):
-            if condition["type"] == "Ready" and condition["status"] == "True":
-                waited = moment(condition["lastTransitionTime"]) - moment(pod["metadata"]["creationTimestamp"])
-                longest = max(longest, waited.total_seconds())
-    return longest
+        metadata = pod["metadata"]
+        created = dt.datetime.fromisoformat(metadata["creationTimestamp"])
+        found.extend(
+            ((dt.datetime.fromisoformat(condition["lastTransitionTime"]) - created).total_seconds(), metadata["name"])
+            for condition in pod["status"].get("conditions", [])
+            if condition["type"] == "Ready" and condition["status"] == "True"
+        )
+    return max(found)
 
 
 def usage(container: str, *, seconds: float) -> tuple[float, float]:
     """Return the working set in MiB and the mean use of cores of a node's container over the given time."""
-    pid = timed([toolchain.engine().name, "inspect", "-f", "{{.State.Pid}}", container])[1].stdout.strip()
+    pid = timed([str(toolchain.engine().path), "inspect", "-f", "{{.State.Pid}}", container])[1].stdout.strip()
     memory, cpu = _cgroup(pid, "memory"), _cgroup(pid, "cpuacct")
     started, before = time.monotonic(), _cpu_seconds(cpu)
     time.sleep(seconds)
@@ -77,7 +89,7 @@ def usage(container: str, *, seconds: float) -> tuple[float, float]:
 
 
 def _cgroup(pid: str, controller: str) -> Path:
-    """Return the folder of a process's cgroup, version 1 or 2, above what systemd made inside the container."""
+    """Return the folder of a container's cgroup, version 1 or 2: above what systemd made inside of it."""
     lines = [line.split(":", 2) for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines()]
     for _, controllers, path in lines:
         if controller in controllers.split(","):
@@ -98,39 +110,41 @@ def _working_set(cgroup: Path) -> int:
     return int((cgroup / "memory.current").read_text()) - int(stat["inactive_file"])
 
 
-def measure_empty(idle: float) -> dict[str, Any]:
-    """Make and remove a kind cluster with nothing in it; load the platform's images into it meanwhile."""
-    with tempfile.TemporaryDirectory() as folder:
-        kubeconfig = Path(folder, "kubeconfig")
-        config = Path(folder, "kind.yaml")
-        from components.kind_cluster import kind
+def local_images(stack: str) -> list[str]:
+    """Return the images that the platform brings into its node."""
+    resources = plan.resources(stack)
+    return sorted({each["inputs"]["reference"] for each in resources if each["type"].endswith(":NodeImage")})
 
-        config.write_text(kind.cluster_config(images.reference("node")))
-        command = ["kind", "create", "cluster", "--name", EMPTY, "--image", images.reference("node")]
-        create, _ = timed([*command, "--config", str(config), "--kubeconfig", str(kubeconfig), "--wait", "120s"])
+
+def measure_empty(stack: str, idle: float) -> dict[str, Any]:
+    """Make and remove a kind cluster with nothing in it; load the platform's images into it meanwhile."""
+    node, loaded = images.reference("node"), local_images(stack)
+    if images.is_local(node):
+        timed([MLOPS, "images", "load", node, "--engine"])
+    with tempfile.TemporaryDirectory() as folder:
+        kubeconfig, config = Path(folder, "kubeconfig"), Path(folder, "kind.json")
+        config.write_text(json.dumps(cluster_config(node)))
+        say("an empty kind cluster")
+        command = ["kind", "create", "cluster", "--name", EMPTY, "--config", str(config), "--wait", "120s"]
+        create, _ = timed([*command, "--kubeconfig", str(kubeconfig)])
         try:
-            time.sleep(60)
+            time.sleep(SETTLE)
             memory, cores = usage(f"{EMPTY}-control-plane", seconds=idle)
-            load, _ = timed([MLOPS, "images", "load", "--cluster", EMPTY, *local_images()])
+            say(f"{len(loaded)} images into it")
+            load = timed([MLOPS, "images", "load", "--cluster", EMPTY, *loaded])[0] if loaded else 0.0
         finally:
             timed(["kind", "delete", "cluster", "--name", EMPTY, "--kubeconfig", str(kubeconfig)])
     return {"createSeconds": create, "loadSeconds": load, "memoryMiB": memory, "cores": cores}
 
 
-def local_images() -> list[str]:
-    """Return the images the platform brings into its node."""
-    return sorted(
-        resource["inputs"]["reference"] for resource in plan.resources("ci") if resource["type"].endswith(":NodeImage")
-    )
-
-
 def measure_up(stack: str, folder: Path) -> dict[str, Any]:
     """Time a warm `mlops up`, then a second one that has nothing to do."""
     timed([MLOPS, "down", "--stack", stack])
-    platform, _ = timed([MLOPS, "up", "--stack", stack, "--no-loop"])
+    say("a warm mlops up, twice")
+    wall, _ = timed([MLOPS, "up", "--stack", stack, "--no-loop"])
+    slowest, pod = slowest_readiness(write_kubeconfig(folder, stack))
     again, _ = timed([MLOPS, "up", "--stack", stack, "--no-loop"])
-    kubeconfig = write_kubeconfig(folder, stack)
-    return {"seconds": platform, "againSeconds": again, "slowestReadiness": slowest_readiness(kubeconfig)}
+    return {"seconds": wall, "againSeconds": again, "slowestReadiness": slowest, "slowestPod": pod}
 
 
 def measure_no_op(stack: str, folder: Path, *, rounds: int = 3) -> dict[str, Any]:
@@ -143,6 +157,7 @@ def measure_no_op(stack: str, folder: Path, *, rounds: int = 3) -> dict[str, Any
     )
     (empty / "__main__.py").write_text("import pulumi\nimport pulumi_kubernetes\n")
     backend = {"PULUMI_BACKEND_URL": f"file://{folder}", "PULUMI_CONFIG_PASSPHRASE": "x"}
+    say("pulumi up with nothing to do")
     timed(["pulumi", "stack", "init", "empty"], cwd=empty, env=backend)
     up = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack"]
     timed([*up, "empty"], cwd=empty, env=backend)
@@ -150,26 +165,31 @@ def measure_no_op(stack: str, folder: Path, *, rounds: int = 3) -> dict[str, Any
     ours = statistics.median(timed([*up, stack], cwd=paths.CHECKOUT)[0] for _ in range(rounds))
     exported = json.loads(timed(["pulumi", "stack", "export", "--stack", stack], cwd=paths.CHECKOUT)[1].stdout)
     count = len(exported["deployment"]["resources"])
-    return {
-        "emptySeconds": nothing,
-        "seconds": ours,
-        "resources": count,
-        "secondsPerResource": (ours - nothing) / count,
-    }
+    per_resource = (ours - nothing) / count
+    return {"emptySeconds": nothing, "seconds": ours, "resources": count, "secondsPerResource": per_resource}
 
 
 def measure_loop(stack: str) -> dict[str, Any]:
-    """Time the loop against the sum of what its user's code takes."""
+    """Time the loop's second run, which rolls a version out, against what the example author's steps take."""
+    say("the loop, twice")
+    timed([MLOPS, "loop", "--stack", stack])
     wall, done = timed([MLOPS, "loop", "--stack", stack, "--json"])
     evidence = json.loads(done.stdout)
-    return {"seconds": wall, "userCodeSeconds": evidence["userCodeSeconds"], "facts": len(evidence["facts"])}
+    stages = {stage["name"]: stage["seconds"] for stage in evidence["stages"]}
+    return {
+        "seconds": wall,
+        "userCodeSeconds": evidence["userCodeSeconds"],
+        "facts": len(evidence["facts"]),
+        "stages": stages,
+    }
 
 
 def measure_idle(stack: str, folder: Path, idle: float) -> dict[str, Any]:
     """Read what the node and each namespace use with one served model and nobody asking."""
     kubeconfig = write_kubeconfig(folder, stack)
-    nodes = json.loads(kubectl(kubeconfig, "get", "nodes", "-o", "json"))["items"]
-    node = nodes[0]["metadata"]["name"]
+    node = json.loads(kubectl(kubeconfig, "get", "nodes", "-o", "json"))["items"][0]["metadata"]["name"]
+    time.sleep(SETTLE)
+    say("idling")
     memory, cores = usage(node, seconds=idle)
     summary = json.loads(kubectl(kubeconfig, "get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary"))
     namespaces: dict[str, dict[str, float]] = {}
@@ -180,21 +200,27 @@ def measure_idle(stack: str, folder: Path, idle: float) -> dict[str, Any]:
     return {"memoryMiB": memory, "cores": cores, "namespaces": namespaces}
 
 
-def main() -> None:
-    """Measure everything and print it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stack", default="ci")
-    parser.add_argument("--idle-minutes", type=float, default=3)
-    parser.add_argument("--json", type=Path, help="also write the raw figures to this file")
-    options = parser.parse_args()
-    idle = options.idle_minutes * 60
+def measure(stack: str, idle: float) -> dict[str, Any]:
+    """Measure all of it."""
+    found: dict[str, Any] = {
+        "machine": {
+            "date": dt.datetime.now(dt.UTC).date().isoformat(),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "kernel": platform.release(),
+            "source": str(toolchain.current_source()),
+            "loadBefore": round(os.getloadavg()[2], 2),
+        }
+    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        found: dict[str, Any] = {"empty": measure_empty(idle), "up": measure_up(options.stack, folder)}
-        found["noOp"] = measure_no_op(options.stack, folder)
-        found["loop"] = measure_loop(options.stack)
-        found["idle"] = measure_idle(options.stack, folder, idle)
-    timed([MLOPS, "down", "--stack", options.stack])
+        found["empty"] = measure_empty(stack, idle)
+        found["up"] = measure_up(stack, folder)
+        found["noOp"] = measure_no_op(stack, folder)
+        found["loop"] = measure_loop(stack)
+        found["idle"] = measure_idle(stack, folder, idle)
+    timed([MLOPS, "down", "--stack", stack])
+    found["machine"]["loadAfter"] = round(os.getloadavg()[2], 2)
     floor = found["empty"]["createSeconds"] + found["empty"]["loadSeconds"] + found["up"]["slowestReadiness"]
     found["ratios"] = {
         "P1 warm up / (kind create + image load + slowest readiness)": found["up"]["seconds"] / floor,
@@ -203,14 +229,32 @@ def main() -> None:
         "P10 idle memory over an empty node, MiB": found["idle"]["memoryMiB"] - found["empty"]["memoryMiB"],
         "P10 idle cores over an empty node": found["idle"]["cores"] - found["empty"]["cores"],
     }
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
-    for part in ("empty", "up", "noOp", "loop"):
-        print(part, {key: round(value, 2) for key, value in found[part].items()})
+    return found
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print the figures, then the ratios."""
+    for part in ("machine", "empty", "up", "noOp", "loop"):
+        said = {key: round(value, 2) if isinstance(value, float) else value for key, value in found[part].items()}
+        print(part, said)
+    print("idle", {key: round(found["idle"][key], 3) for key in ("memoryMiB", "cores")})
     for namespace, used in sorted(found["idle"]["namespaces"].items()):
         print(f"  {namespace:<22} {used['memoryMiB']:7.0f} MiB {used['millicores']:6.1f} m")
     for name, value in found["ratios"].items():
         print(f"{name}: {value:.3f}")
+
+
+def main() -> None:
+    """Measure everything and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--stack", default="ci")
+    parser.add_argument("--idle-minutes", type=float, default=3)
+    parser.add_argument("--json", type=Path, help="also write the raw figures to this file")
+    options = parser.parse_args()
+    found = measure(options.stack, options.idle_minutes * 60)
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    show(found)
 
 
 if __name__ == "__main__":
