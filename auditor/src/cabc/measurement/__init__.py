@@ -1,1 +1,22 @@
 """Types of values, strategies of comparison, units; which goes with which."""
+
+from __future__ import annotations
+
+from cabc.measurement.base import CompareError, DataType, Mistake, Strategy
+from cabc.measurement.judge import cast, compare, in_unit, mistakes, moved, wanted
+from cabc.measurement.registry import Registry, installed
+
+__all__ = [
+    "CompareError",
+    "DataType",
+    "Mistake",
+    "Registry",
+    "Strategy",
+    "cast",
+    "compare",
+    "in_unit",
+    "installed",
+    "mistakes",
+    "moved",
+    "wanted",
+]
