@@ -13,6 +13,7 @@ __all__ = [
     "Assessment",
     "Attestation",
     "Collection",
+    "DroppedBodies",
     "Entry",
     "Evidence",
     "Finding",
@@ -21,8 +22,10 @@ __all__ = [
     "MetricOutcome",
     "Observation",
     "Publication",
+    "RetentionRecord",
     "Status",
     "StatusRecord",
+    "StoredDocument",
     "Trigger",
     "Verdict",
     "Waiver",
@@ -233,6 +236,38 @@ class Publication(Model):
     assessment: str | None
     published: Instant
     files: dict[str, Digest]
+
+
+class StoredDocument(Model):
+    """A specification, or one nested in it, whose text is kept under its digest."""
+
+    subject: str
+    path: str
+    digest: Digest
+    size: int
+
+
+class DroppedBodies(Model):
+    """The entries of one kind in a chain, up to `through`, have lost their bodies."""
+
+    chain: str
+    kind: str
+    through: int
+    count: int
+    """How many lost it this time."""
+
+
+class RetentionRecord(Model):
+    """What a policy dropped and why; hashes stay, so the chains still hold."""
+
+    id: str
+    at: Instant
+    reason: str
+    evidence_before: Instant | None = None
+    observations_before: Instant | None = None
+    evidence: list[Digest] = []
+    """Evidence that was dropped."""
+    bodies: list[DroppedBodies] = []
 
 
 class Entry(Model):
