@@ -79,7 +79,11 @@ class Builder:
     @property
     def engine(self) -> Engine:
         """Return the container engine. Raises OperationError when there is none."""
-        self._engine = self._engine or engines.find()
+        if self._engine is None:
+            from mlops import toolchain
+
+            # What is installed is not enough: a docker without a daemon is passed over.
+            self._engine = engines.find(toolchain.environment())
         if self._engine is None:
             msg = "images are built by podman or docker, and neither is installed"
             raise OperationError(msg, fix="mlops doctor")

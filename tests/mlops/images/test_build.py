@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from components._core import paths
 from components._core.images import Recipes
 from components._core.sources import Source
 from mlops.errors import OperationError
@@ -123,3 +126,21 @@ def test_certificates_and_indexes_are_lent_to_the_build_only(builder: Builder, p
     assert "--secret id=packages,src=" in call
     assert "--build-arg BASE=scratch" in call
     assert call.count("--build-arg") == 1
+
+
+def test_a_docker_without_a_daemon_is_passed_over_for_podman(tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, code in (("docker", 1), ("podman", 0)):
+        (programs / name).write_text(f"#!/bin/sh\nexit {code}\n")
+        (programs / name).chmod(0o755)
+    # In a process of its own: what the machine has is asked once in the life of one.
+    done = subprocess.run(
+        [sys.executable, "-c", "from mlops.images.build import Builder; print(Builder().engine.name)"],
+        env={"PATH": str(programs), "HOME": str(tmp_path), "MLOPS_SOURCE": Source.REGISTRY_ONLY},
+        cwd=paths.CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == "podman", done.stderr
