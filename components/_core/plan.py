@@ -22,7 +22,7 @@ from pulumi.runtime.mocks import MockCallArgs, MockMonitor, MockResourceArgs, Mo
 
 from components._core import paths
 
-__all__ = ["PlanError", "resources", "stack_file"]
+__all__ = ["PlanError", "resources", "run_here", "stack_file"]
 
 
 class PlanError(Exception):
@@ -53,6 +53,26 @@ def resources(stack: str | Path, *, source: str | None = None) -> list[dict[str,
         raise PlanError(done.stderr.strip())
     plan: list[dict[str, Any]] = json.loads(done.stdout)
     return plan
+
+
+def run_here(stack: str | Path) -> list[dict[str, Any]]:
+    """Return what `resources` does, once in the life of this process: Pulumi's mocks stay."""
+    file = Path(stack) if "/" in str(stack) else stack_file(str(stack))
+    name = file.name.removeprefix("Pulumi.").removesuffix(".yaml")
+    form = ruamel.yaml.YAML(typ="safe").load(file) or {}
+    config = {
+        key: value if isinstance(value, str) else json.dumps(value) for key, value in (form.get("config") or {}).items()
+    }
+    recorder = _Recorder()
+    pulumi.runtime.set_mocks(recorder.mocks, project=paths.APPLICATION, stack=name, monitor=recorder)
+    pulumi.runtime.set_all_config(config)
+
+    @pulumi.runtime.test  # type: ignore[untyped-decorator]
+    def program() -> None:
+        runpy.run_path(str(paths.CHECKOUT / "stacks"), run_name="__main__")
+
+    program()
+    return [recorder.seen[urn] for urn in sorted(recorder.seen)]
 
 
 class _Provider(Mocks):
@@ -117,24 +137,5 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _main(stack: str) -> None:
-    file = Path(stack) if "/" in stack else stack_file(stack)
-    name = file.name.removeprefix("Pulumi.").removesuffix(".yaml")
-    form = ruamel.yaml.YAML(typ="safe").load(file) or {}
-    config = {
-        key: value if isinstance(value, str) else json.dumps(value) for key, value in (form.get("config") or {}).items()
-    }
-    recorder = _Recorder()
-    pulumi.runtime.set_mocks(recorder.mocks, project=paths.APPLICATION, stack=name, monitor=recorder)
-    pulumi.runtime.set_all_config(config)
-
-    @pulumi.runtime.test  # type: ignore[untyped-decorator]
-    def program() -> None:
-        runpy.run_path(str(paths.CHECKOUT / "stacks"), run_name="__main__")
-
-    program()
-    json.dump([recorder.seen[urn] for urn in sorted(recorder.seen)], sys.stdout, indent=1)
-
-
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    json.dump(run_here(sys.argv[1]), sys.stdout)

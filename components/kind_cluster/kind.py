@@ -153,7 +153,7 @@ class Kind:
             if time.monotonic() > deadline:
                 msg = f"cluster {cluster} is being made by process {marker.process}; fix: wait for it, or end it"
                 raise KindError(msg)
-            time.sleep(1)
+            time.sleep(0.2)
         if marker is None or marker.recorded or marker.backend != self.backend:
             msg = (
                 f"a kind cluster named {cluster} exists and the state of this stack does not know it; fix: "

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from components._core import order_form, plan
+from components._core import order_form
+from tests.support import plans
 
 FORM = """\
 config:
@@ -23,7 +24,7 @@ config:
 def resources(tmp_path: Path) -> list[dict[str, object]]:
     form = tmp_path / "Pulumi.team.yaml"
     form.write_text(FORM)
-    return plan.resources(form, source="registry-only")
+    return plans.resources(form)
 
 
 def test_provider_goes_to_the_named_context(resources: list[dict[str, object]]) -> None:

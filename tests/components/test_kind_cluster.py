@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from components._core import images, plan
+from components._core import images
+from tests.support import plans
 
 FORM = """\
 config:
@@ -29,12 +30,12 @@ def of_type(resources: list[dict[str, Any]], word: str) -> list[dict[str, Any]]:
 
 
 def test_cluster_is_called_after_the_stack(form: Path) -> None:
-    (cluster,) = of_type(plan.resources(form, source="registry-only"), "dynamic/platform:KindCluster")
+    (cluster,) = of_type(plans.resources(form), "dynamic/platform:KindCluster")
     assert cluster["name"] == "mlops-trial"
 
 
 def test_workload_waits_for_its_image(form: Path) -> None:
-    resources = plan.resources(form, source="registry-only")
+    resources = plans.resources(form)
     (image,) = of_type(resources, "NodeImage")
     assert image["inputs"]["reference"].startswith(f"{images.LOCAL}/postgres:")
     (workload,) = of_type(resources, "apps/v1:StatefulSet")
@@ -42,9 +43,9 @@ def test_workload_waits_for_its_image(form: Path) -> None:
 
 
 def test_node_pulls_what_registries_have(form: Path) -> None:
-    assert not of_type(plan.resources(form, source="upstream"), "NodeImage")
+    assert not of_type(plans.resources(form, source="upstream"), "NodeImage")
 
 
 def test_provider_forgets_objects_of_a_cluster_that_is_gone(form: Path) -> None:
-    (provider,) = of_type(plan.resources(form, source="registry-only"), "pulumi:providers:kubernetes")
+    (provider,) = of_type(plans.resources(form), "pulumi:providers:kubernetes")
     assert provider["inputs"]["deleteUnreachable"] in (True, "true")

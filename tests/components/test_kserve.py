@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 import yaml
 
-from components._core import paths, plan
+from components._core import paths
 from components._core.config import Resources
 from components.kserve import runtime, upstream
 from components.kserve.config import UPSTREAM
 from components.kserve.settings import controller_settings
+from tests.support import plans
 
 SMALL = Resources.model_validate({})
 
 
 @pytest.fixture(scope="module")
 def resources() -> dict[str, dict[str, Any]]:
-    found = plan.resources("local", source="registry-only")
+    found = plans.resources("local")
     return {f"{entry['type'].rpartition(':')[2]} {entry['name']}": entry for entry in found}
 
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import yaml
 
-from components._core import plan
 from components.pipeline_jobs.config import PipelineJobsConfig
 from components.pipeline_jobs.job import RUN, camel_keys, job
+from tests.support import plans
 
 
 @pytest.fixture(scope="module")
 def data() -> dict[str, str]:
-    found = plan.resources("local", source="registry-only")
+    found = plans.resources("local")
     (template,) = [entry for entry in found if entry["name"] == "pipeline-job"]
     texts: dict[str, str] = template["inputs"]["data"]
     return texts

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from components._core import paths
+from mlops.cli import app
 
 DATA = paths.CHECKOUT / "tests" / "data" / "order_forms"
 
@@ -97,6 +99,6 @@ def test_a_bug_shows_its_traceback() -> None:
 
 @pytest.mark.parametrize("command", ["up", "down", "status", "doctor", "validate", "schema", "env", "kubeconfig"])
 def test_every_command_explains_itself(command: str) -> None:
-    done = mlops(command, "--help")
-    assert done.returncode == 0
+    done = CliRunner().invoke(app, [command, "--help"], prog_name="mlops")
+    assert done.exit_code == 0
     assert "Usage: mlops" in done.stdout

@@ -80,7 +80,7 @@ def test_a_new_component_is_a_new_folder(tmp_path: Path) -> None:
 
     ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
     for part in ("components", "stacks", "images", "toolchain"):
-        shutil.copytree(paths.CHECKOUT / part, tmp_path / part, ignore=ignore)
+        shutil.copytree(paths.CHECKOUT / part, tmp_path / part, ignore=ignore, symlinks=True)
     folder = tmp_path / "components" / "coffee_machine"
     folder.mkdir()
     (folder / "__init__.py").write_text('"""Coffee."""\n')

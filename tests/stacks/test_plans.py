@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from components._core import images, paths, plan
+from components._core import images, paths
+from tests.support import plans
 
 FORMS = sorted((paths.CHECKOUT / "stacks").glob("Pulumi.*.yaml"))
 DATA = paths.CHECKOUT / "tests" / "data" / "plans"
@@ -33,7 +34,7 @@ def stable(resources: list[dict[str, Any]]) -> str:
 @pytest.mark.parametrize("source", ["registry-only", "upstream"])
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.name.split(".")[1])
 def test_plan_is_the_golden_one(form: Path, source: str, *, update_test_data: bool) -> None:
-    found = stable(plan.resources(form, source=source))
+    found = stable(plans.resources(form, source=source))
     golden = DATA / f"{form.name.split('.')[1]}.{source}.json"
     if update_test_data:
         golden.write_text(found)

@@ -22,16 +22,15 @@ __all__ = ["PaperEngine", "saved_image"]
 _EMPTY: dict[str, Any] = {"containers": {}, "volumes": {}, "networks": [], "images": {}, "calls": [], "fail": {}}
 
 _PODMAN = """#!{python} -IS
-import io, json, os, sys, tarfile
-from pathlib import Path
-file = Path({file!r})
-state = json.loads(file.read_text())
+import json, os, sys
+with open({file!r}) as file:
+    state = json.load(file)
 arguments = sys.argv[1:]
 
 def keep():
-    partial = file.with_suffix(f".{{os.getpid()}}")
-    partial.write_text(json.dumps(state))
-    partial.rename(file)
+    with open(f"{file}.{{os.getpid()}}", "w") as partial:
+        json.dump(state, partial)
+    os.rename(partial.name, {file!r})
 
 state["calls"].append(" ".join(arguments))
 
@@ -96,6 +95,7 @@ match arguments:
     case ["exec", node, "ctr", *_, "content", "ls", "-q"]:
         end("\\n".join(containers[node].get("content", [])))
     case ["exec", "-i", node, "ctr", *_, "images", "import", "--digests=false", "-"]:
+        import tarfile
         with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
             for member in archive:
                 content = archive.extractfile(member).read()
@@ -108,6 +108,7 @@ match arguments:
                     containers[node].setdefault("received", []).append(member.size)
         end("imported")
     case ["load"]:
+        import tarfile
         with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as archive:
             for member in archive:
                 if member.name == "manifest.json":
@@ -115,11 +116,13 @@ match arguments:
         end("loaded")
     case ["build", *_]:
         images[arguments[arguments.index("--tag") + 1]] = "built"
-        state.setdefault("contexts", []).append(sorted(p.name for p in Path(arguments[-1]).rglob("*") if p.is_file()))
+        found = (name for _, _, files in os.walk(arguments[-1]) for name in files)
+        state.setdefault("contexts", []).append(sorted(found))
         end("STEP 1/1")
     case ["save", *_, name] if name in images:
         keep()
-        sys.stdout.buffer.write(Path({archive!r}).read_bytes())
+        with open({archive!r}, "rb") as archive:
+            sys.stdout.buffer.write(archive.read())
         sys.exit(0)
     case ["image", "rm", *_, name]:
         images.pop(name, None)
@@ -131,16 +134,15 @@ match arguments:
 """
 
 _KIND = """#!{python} -IS
-import json, os, sys, time
-from pathlib import Path
-file = Path({file!r})
-state = json.loads(file.read_text())
+import json, os, sys
+with open({file!r}) as file:
+    state = json.load(file)
 arguments = sys.argv[1:]
 
 def keep():
-    partial = file.with_suffix(f".{{os.getpid()}}")
-    partial.write_text(json.dumps(state))
-    partial.rename(file)
+    with open(f"{file}.{{os.getpid()}}", "w") as partial:
+        json.dump(state, partial)
+    os.rename(partial.name, {file!r})
 
 state["calls"].append("kind " + " ".join(arguments))
 name = arguments[arguments.index("--name") + 1]
@@ -151,7 +153,8 @@ if arguments[0] == "create":
         print(" ✓ Preparing nodes", state["fail"]["kind"], sep="\\n", file=sys.stderr)
         sys.exit(1)
     state["made"] = state.get("made", 0) + 1
-    state["config"] = json.loads(Path(arguments[arguments.index("--config") + 1]).read_text())
+    with open(arguments[arguments.index("--config") + 1]) as config:
+        state["config"] = json.load(config)
     state["networks"] = ["kind"]
     state["volumes"][f"volume-{{state['made']}}"] = node
     state["containers"][node] = {{"id": f"id-{{state['made']}}", "cluster": name, "running": True}}

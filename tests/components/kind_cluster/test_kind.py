@@ -103,7 +103,7 @@ def test_volume_without_its_node_is_removed_before_a_cluster_is_made(kind: Kind,
 
 
 def test_killed_creation_is_finished_by_the_next(kind: Kind, paper: PaperEngine) -> None:
-    paper.change(slow=3)
+    paper.change(slow=1)
     code = f"from components.kind_cluster.kind import Kind; Kind.here().create('trial', {IMAGE!r})"
     process = subprocess.Popen([sys.executable, "-c", code])
     deadline = time.monotonic() + 30

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -51,7 +52,7 @@ def server() -> Iterator[Server]:
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     running.daemon_threads = True
     state.url = f"127.0.0.1:{running.server_port}"
-    threading.Thread(target=running.serve_forever, daemon=True).start()
+    threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
     yield state
     running.shutdown()
     running.server_close()
@@ -99,6 +100,11 @@ class FakeRegistry:
         return "mlflow-artifacts:/1/models/m-1/artifacts"
 
 
+def hurried(seconds: float) -> None:
+    """Wait a tenth of the time."""
+    time.sleep(seconds / 10)
+
+
 def put(server: Server, cluster: FakeCluster, **others: Any) -> Any:
     environment = {
         "SERVING_NAMESPACE": "models",
@@ -107,9 +113,8 @@ def put(server: Server, cluster: FakeCluster, **others: Any) -> Any:
         "REGISTRY_ARTEFACT_ROOT": "s3://bucket/artifacts",
         "SERVING_HOST": server.url,
     }
-    return deploy(
-        "loan", "2", ROWS, cluster=cluster, client=FakeRegistry(), environment=environment, **{"timeout": 20, **others}
-    )
+    limits = {"timeout": 20, "sleep": hurried, **others}
+    return deploy("loan", "2", ROWS, cluster=cluster, client=FakeRegistry(), environment=environment, **limits)
 
 
 def test_first_version_is_created_and_nothing_measured(server: Server) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from components._core import images
+from components._core import images, paths
 from mlops.errors import UsageError
 from mlops.images.cli import app
 
@@ -27,6 +27,9 @@ def test_list_shows_every_recipe(tmp_path: Path) -> None:
 
 
 def test_list_of_a_stack_is_what_its_program_asks_for(tmp_path: Path) -> None:
+    artefacts = paths.cache("artefacts")
+    artefacts.mkdir(parents=True, exist_ok=True)
+    (tmp_path / "artefacts").symlink_to(artefacts)  # nothing is fetched a second time
     rows = {row["reference"]: row for row in json.loads(run("list", "--stack", "local", "--json", cache=tmp_path))}
     used = {reference.rpartition("/")[2].partition(":")[0]: row["usedBy"] for reference, row in rows.items()}
     assert {"node", "python", "postgres", "prometheus", "kserve-agent", "prometheus-config-reloader"} <= set(used)
