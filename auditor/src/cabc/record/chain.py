@@ -16,6 +16,7 @@ from cabc.record.store import Draft
 from cabc.record.types import (
     Assessment,
     Attestation,
+    BaselinePin,
     Collection,
     Entry,
     Finding,
@@ -58,6 +59,7 @@ KINDS: dict[str, tuple[type[Model], str]] = {
     "statusrecord": (StatusRecord, "assess"),
     "waiver": (Waiver, "assess"),
     "attestation": (Attestation, "assess"),
+    "baselinepin": (BaselinePin, "assess"),
     "publication": (Publication, "publish"),
     "retention": (RetentionRecord, "system"),
 }

@@ -17,6 +17,7 @@ from cabc.record.schema import entries, evidence, heads, pending
 from cabc.record.types import (
     Assessment,
     Attestation,
+    BaselinePin,
     Collection,
     Entry,
     Finding,
@@ -110,6 +111,9 @@ class Reader:
 
     def attestations(self, subject: str) -> list[Attestation]:
         return self._many(Attestation, _all(f"assess:{subject}", "attestation"))
+
+    def baseline(self, subject: str) -> BaselinePin | None:
+        return self._one(BaselinePin, _latest(f"assess:{subject}", "baselinepin"))
 
     def triggers(self, subject: str, *, pending: bool = True) -> list[Trigger]:
         chain = f"collect:{subject}"

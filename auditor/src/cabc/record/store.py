@@ -11,6 +11,7 @@ from cabc.document.base import Model
 from cabc.record.types import (
     Assessment,
     Attestation,
+    BaselinePin,
     Collection,
     Entry,
     Evidence,
@@ -99,6 +100,10 @@ class Record(Protocol):
     def waivers(self, subject: str) -> list[Waiver]: ...
 
     def attestations(self, subject: str) -> list[Attestation]: ...
+
+    def baseline(self, subject: str) -> BaselinePin | None:
+        """Return the pin that holds."""
+        ...
 
     def triggers(self, subject: str, *, pending: bool = True) -> list[Trigger]:
         """Return triggers that no collection answered yet, or all."""

@@ -12,6 +12,7 @@ from cabc.interfaces.base import SubjectFacts
 __all__ = [
     "Assessment",
     "Attestation",
+    "BaselinePin",
     "Collection",
     "DroppedBodies",
     "Entry",
@@ -226,6 +227,17 @@ class Attestation(Model):
     created: Instant
     valid_until: Instant
     evidence: list[Digest] = []
+
+
+class BaselinePin(Model):
+    """From now on targets relative to the baseline count from this assessment's values; the latest pin holds."""
+
+    id: str
+    subject: str
+    assessment: str
+    reason: str
+    actor: str
+    created: Instant
 
 
 class Publication(Model):
