@@ -31,7 +31,11 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class RequirementNode:
-    """A requirement with its place, its metrics and their leaves."""
+    """A requirement with its place, its metrics and their leaves.
+
+    A dimension or a whole specification that an external assessor answers for stands here as one critical requirement
+    of the same id, with itself as its only leaf.
+    """
 
     path: str
     dimension: Dimension
@@ -40,6 +44,8 @@ class RequirementNode:
     confidential: bool
     leaves: tuple[Leaf, ...]
     """All leaves below, nested documents' included."""
+    nested: tuple[str, ...] = ()
+    """Paths of the nested document's requirements, when it holds one: their verdicts are its metrics' in its place."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +60,15 @@ class LoadedDocument:
     nested: dict[str, LoadedDocument] = field(default_factory=dict)
     """Nested documents by digest."""
     requirements: tuple[RequirementNode, ...] = ()
-    """Every requirement in the document's order, nested documents' behind the element that holds them."""
+    """Every requirement in the document's order, nested documents' behind the element that holds them.
+
+    A requirement that holds a document has that document's leaves, and so have the document's own requirements."""
 
     def leaves(self) -> Iterator[Leaf]:
-        """Give every leaf in the document's order."""
+        """Give every leaf once, in the document's order."""
+        seen: set[str] = set()
         for node in self.requirements:
-            yield from node.leaves
+            for leaf in node.leaves:
+                if leaf.path not in seen:
+                    seen.add(leaf.path)
+                    yield leaf
