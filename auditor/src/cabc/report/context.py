@@ -1,0 +1,109 @@
+"""What a report is built from: one assessment, what it hangs on, and a fixed number of its predecessors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from cabc.document.loaded import Leaf, LoadedDocument, RequirementNode
+from cabc.document.model import NestedDocument
+from cabc.errors import CabcError
+from cabc.record.store import Record
+from cabc.record.types import Assessment, Finding, LeafEvidence, Observation, Waiver
+from cabc.report.types import FAILING, Reader
+
+__all__ = ["TREND", "Context", "load_document", "open_context"]
+
+TREND = 12
+"""So many assessments a report looks at, whatever the length of the history."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything read from the record for one report."""
+
+    reader: Reader
+    record: Record
+    assessment: Assessment
+    latest: bool
+    document: LoadedDocument
+    observations: list[Observation]
+    findings: list[Finding]
+    earlier: list[Assessment]
+    """Assessments before this one, the nearest first."""
+    collected: dict[str, LeafEvidence]
+    waivers: dict[str, Waiver]
+    nodes: dict[str, RequirementNode] = field(default_factory=dict)
+    leaves: dict[str, Leaf] = field(default_factory=dict)
+
+    @property
+    def guarded(self) -> bool:
+        """Return whether confidential details are withheld from the reader."""
+        return self.reader != "auditor"
+
+    def hides_leaf(self, path: str) -> bool:
+        """Return whether a leaf's details are withheld. A path that the document does not know is, to be careful."""
+        if not self.guarded:
+            return False
+        leaf = self.leaves.get(path)
+        return leaf is None or leaf.confidential
+
+    def hides_requirement(self, path: str) -> bool:
+        """Return whether a requirement's own texts are withheld."""
+        if not self.guarded:
+            return False
+        node = self.nodes.get(path)
+        return node is None or node.confidential
+
+    def hides_reason(self, path: str) -> bool:
+        """Return whether a requirement's reason is withheld: it may quote what a confidential leaf found."""
+        node = self.nodes.get(path)
+        return self.hides_requirement(path) or (
+            self.guarded and node is not None and any(leaf.confidential for leaf in node.leaves)
+        )
+
+
+def open_context(record: Record, assessment_id: str, reader: Reader, document: LoadedDocument | None = None) -> Context:
+    """Read an assessment and its surroundings; CabcError when it or its specification is not there."""
+    assessment = record.assessment(assessment_id)
+    if assessment is None:
+        msg = f"there is no assessment {assessment_id!r} in the record"
+        raise CabcError(msg, fix="`cabc status SUBJECT` names the latest one")
+    subject = assessment.subject.name
+    document = document or load_document(record, assessment.specification)
+    collection = record.collection(assessment.collection)
+    return Context(
+        reader=reader,
+        record=record,
+        assessment=assessment,
+        latest=[found.id for found in record.assessments(subject, limit=1)] == [assessment.id],
+        document=document,
+        observations=list(record.observations(assessment.id)),
+        findings=record.findings(assessment.id),
+        earlier=record.assessments(subject, limit=TREND - 1, before=assessment.id),
+        collected={leaf.path: leaf for leaf in collection.leaves} if collection else {},
+        waivers={waiver.id: waiver for waiver in record.waivers(subject)},
+        nodes={node.path: node for node in document.requirements},
+        leaves={leaf.path: leaf for leaf in document.leaves()},
+    )
+
+
+def load_document(record: Record, digest: str) -> LoadedDocument:
+    """Return a recorded specification with its nested documents, all from the record."""
+    from cabc.loading import load_text
+
+    def stored(wanted: str) -> bytes:
+        text = record.document(wanted)
+        if text is None:
+            msg = f"the record has no specification {wanted}"
+            raise CabcError(msg, fix="`cabc verify` tells whether the record is whole")
+        return text
+
+    def nested(reference: NestedDocument) -> bytes:
+        return stored(reference.digest)
+
+    return load_text(stored(digest), digest, nested)
+
+
+def is_failing(finding: Finding | Observation) -> bool:
+    """Return whether somebody has to look at it."""
+    return finding.verdict in FAILING
