@@ -11,17 +11,8 @@ from markupsafe import Markup
 from cabc.report.pages import environment, inline_style
 from cabc.report.plots import SCREEN, Bar, Ink, Point, Step, status_plot, value_plot, verdict_plot
 from cabc.report.types import ReportView
-from cabc.report.wording import Tone
 
 __all__ = ["Figures", "figures", "html"]
-
-_RISK_TONES: dict[str, Tone] = {
-    "reduced": "good",
-    "waived": "warn",
-    "not reduced": "bad",
-    "not covered": "warn",
-    "not assessed": "mute",
-}
 
 
 @dataclass(frozen=True)
@@ -66,6 +57,4 @@ def figures(report: ReportView, ink: Ink = SCREEN) -> Figures:
 
 @cache
 def _environment() -> Environment:
-    made = environment(PackageLoader("cabc.report", "templates"))
-    made.filters["risk_tone"] = _RISK_TONES.get
-    return made
+    return environment(PackageLoader("cabc.report", "templates"))

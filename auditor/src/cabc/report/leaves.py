@@ -12,6 +12,7 @@ from cabc.record.types import Evidence, LeafEvidence, Observation, Verdict
 from cabc.report.context import Context, is_failing
 from cabc.report.pages import shown
 from cabc.report.types import Change, EvidenceView, LeafPoint, LeafView
+from cabc.report.wording import wanted
 
 __all__ = ["allowed", "changes", "leaf_views"]
 
@@ -98,7 +99,6 @@ def _details(context: Context, found: Observation, points: list[LeafPoint]) -> d
     target = _plain(found.target)
     tolerance = getattr(element, "tolerance", None)
     low, high = allowed(found.comparison, target, tolerance)
-    wanted = None if found.comparison is None else f"{found.comparison} {_with_unit(target, found.unit)}"
     return {
         "name": element.name if element else None,
         "comment": element.comment if element else None,
@@ -108,7 +108,7 @@ def _details(context: Context, found: Observation, points: list[LeafPoint]) -> d
         "comparison": found.comparison,
         "unit": found.unit,
         "found": _with_unit(found.value, found.unit) if found.value is not None else None,
-        "wanted": f"{wanted} ± {tolerance:g}" if wanted and tolerance is not None else wanted,
+        "wanted": _wanted(found, target, tolerance),
         "interface": _interface(element.interface if element else None),
         "assessor": leaf.assessor if leaf else None,
         "frequency": leaf.frequency if leaf else None,
@@ -173,6 +173,16 @@ def _points(context: Context, wanted: Iterable[Observation]) -> dict[str, list[L
 def _add_point(points: list[LeafPoint], at: dt.datetime, found: Observation) -> None:
     if found.verdict not in {Verdict.NOT_EVALUATED, Verdict.NOT_APPLICABLE}:
         points.append(LeafPoint(at=at, value=_number(found.value), verdict=found.verdict))
+
+
+def _wanted(found: Observation, target: Any, tolerance: float | None) -> str | None:
+    if found.comparison is None:
+        return None
+    if found.comparison == "InRange" and isinstance(target, dict):
+        ends = [(word, target.get(end)) for word, end in (("from", "min"), ("to", "max"))]
+        return " ".join(f"{word} {_with_unit(end, found.unit)}" for word, end in ends if end is not None)
+    margin = f" ± {tolerance:g}" if tolerance is not None else ""
+    return wanted(found.comparison, _with_unit(target, found.unit)) + margin
 
 
 def _number(value: Any) -> float | None:

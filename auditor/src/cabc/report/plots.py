@@ -98,7 +98,7 @@ def verdict_plot(bars: Sequence[Bar], *, ink: Ink = SCREEN) -> Markup:
     top, bottom = 36, BOTTOM + 10
     used = [verdict for verdict in _VERDICTS if any(bar.counts.get(verdict) for bar in bars)]
     parts = _legend(used, ink)
-    for share in (0, 0.5, 1) if most > 1 else (0, 1):
+    for share in (0, 0.5, 1) if most % 2 == 0 else (0, 1):
         y = bottom - (bottom - top) * share
         parts.append(line((LEFT, y), (WIDTH - RIGHT, y), ink.line))
         parts.append(label(LEFT - 8, y + 4, f"{most * share:g}", ink, "end"))
@@ -112,7 +112,7 @@ def verdict_plot(bars: Sequence[Bar], *, ink: Ink = SCREEN) -> Markup:
             parts += [_block((x - width / 2, y - size), (width, size), verdict, ink)] if size else []
             y -= size
         if (len(bars) - 1 - index) % every == 0:
-            parts.append(label(x, bottom + 17, f"{bar.at:%d %b %H:%M}", ink))
+            parts.append(label(min(x, WIDTH - RIGHT - 34), bottom + 17, f"{bar.at:%d %b %H:%M}", ink))
     last = bars[-1].counts
     told = ", ".join(f"{last[verdict]} {words(verdict)}" for verdict in used if last.get(verdict))
     return figure(bottom + 28, "Verdicts per assessment", f"{len(bars)} assessments; in the last {told}", parts, ink)

@@ -163,7 +163,7 @@ class Scale:
 
     def ticks(self) -> list[float]:
         """Return two to five round values."""
-        raw = (self.high - self.low) / 3
+        raw = (self.high - self.low) / 4
         power = 10.0 ** math.floor(math.log10(raw))
-        step = next(nice * power for nice in (1, 2, 5, 10) if nice * power >= raw)
+        step = next(nice * power for nice in (1, 2, 5, 10) if nice * power >= raw * 0.999)
         return [index * step for index in range(math.ceil(self.low / step), math.floor(self.high / step) + 1)]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from cabc.record.types import Status, Verdict
 
-__all__ = ["Tone", "label", "mode_text", "statement", "tone", "words"]
+__all__ = ["Tone", "label", "mode_text", "statement", "tone", "wanted", "words"]
 
 Tone = Literal["good", "warn", "bad", "gone", "mute"]
 
@@ -27,6 +27,24 @@ _TONES: dict[str, Tone] = {
     "medium": "warn",
     "high": "bad",
     "critical": "gone",
+    "reduced": "good",
+    "waived": "warn",
+    "not reduced": "bad",
+    "not covered": "warn",
+    "not assessed": "mute",
+}
+
+_COMPARISONS = {
+    "LessThan": "less than {}",
+    "LessThanOrEqual": "at most {}",
+    "GreaterThan": "more than {}",
+    "GreaterThanOrEqual": "at least {}",
+    "EqualTo": "equal to {}",
+    "NotEqualTo": "other than {}",
+    "Contains": "containing {}",
+    "In": "one of {}",
+    "WithinTolerance": "{}",
+    "Matches": "matching {}",
 }
 
 _MODES = {
@@ -55,13 +73,18 @@ _CERTIFICATE = {
 
 
 def tone(value: str) -> Tone:
-    """Return the tone of a status, a verdict or a severity; muted for anything unknown."""
+    """Return the tone of a status, a verdict, a severity or a state of a risk; muted for anything unknown."""
     return _TONES.get(value, "mute")
 
 
 def words(value: str) -> str:
     """Return a status or verdict as words: `not satisfied`."""
     return str(value).replace("-", " ")
+
+
+def wanted(comparison: str, target: str) -> str:
+    """Return a comparison with its target's text as words; strategies of plugins by their name."""
+    return _COMPARISONS[comparison].format(target) if comparison in _COMPARISONS else f"{comparison} {target}"
 
 
 def mode_text(mode: str) -> str:
