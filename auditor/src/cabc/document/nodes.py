@@ -22,6 +22,8 @@ __all__ = ["Limits", "Node", "Tree", "child", "dotted", "parse", "plain", "quote
 _COLUMNS = 1 << 24
 _LARGEST = 2**53 - 1
 _NUMERAL = 40
+_TYPED = frozenset("~nNtTfF-+.0123456789")
+"""What a plain scalar that is no text can begin with."""
 _NULL = re.compile(r"(~|null|Null|NULL|)\Z")
 _BOOL = re.compile(r"(true|True|TRUE|false|False|FALSE)\Z")
 _INT = re.compile(r"(?P<decimal>[-+]?[0-9]+)\Z|0o(?P<octal>[0-7]+)\Z|0x(?P<hex>[0-9a-fA-F]+)\Z")
@@ -63,7 +65,7 @@ class Limits:
     scalar: int = 64_000
     """Characters of one text."""
     seconds: float = 20.0
-    """Time for reading the text."""
+    """Processor time for reading the text; a busy machine is no reason to refuse one."""
 
 
 @dataclass(slots=True)
@@ -234,7 +236,7 @@ class _Composer:
         self.aliased = 0
         self.tree = Tree(file, Node(0, None), self.problems, moved)
         self.path: list[str | int] = []
-        self.end = time.monotonic() + limits.seconds
+        self.end = time.thread_time() + limits.seconds
 
     def compose(self, text: bytes) -> Tree:
         events = yaml.parse(text, Loader=yaml.CSafeLoader)
@@ -341,6 +343,8 @@ class _Composer:
     def untagged(self, text: str, node: Node) -> None:
         """Give an unquoted scalar its type by YAML 1.2's core schema; dates, yes, no, on, off stay text."""
         node.value = text
+        if text and text[0] not in _TYPED:
+            return
         if _NULL.match(text):
             node.value = None
         elif _BOOL.match(text):
@@ -379,7 +383,7 @@ class _Composer:
         self.count += size
         if self.count > self.limits.nodes:
             self.stop(at, f"more than {self.limits.nodes:,} values", "a smaller document", "split the document")
-        if start % 1_000 == 0 and time.monotonic() > self.end:
+        if start % 1_000 == 0 and time.thread_time() > self.end:
             self.stop(at, f"more than {self.limits.seconds:g} s of reading", "a simpler document")
         return start
 
