@@ -287,6 +287,13 @@ class AssessorConnection(_HttpOrFolder):
     challenge: bool = False
     """Send a nonce with each request and accept only a result that was signed over it."""
 
+    @model_validator(mode="after")
+    def _somebody_to_challenge(self) -> AssessorConnection:
+        if self.challenge and self.root is not None:
+            msg = "`challenge` needs `url`: nobody signs anew in a folder"
+            raise ValueError(msg)
+        return self
+
 
 _MODELS: dict[str, type[Connection]] = {
     "rest": RestConnection,

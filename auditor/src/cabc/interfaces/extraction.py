@@ -183,10 +183,12 @@ def _numeric(text: str) -> int | float:
     try:
         return int(stripped)
     except ValueError:
-        return float(_scalar(float(stripped)))
+        number = float(stripped)
+    _scalar(number)
+    return number
 
 
-def _scalar(found: Any) -> Any:
+def _scalar(found: Any) -> bool | int | float | str:
     if isinstance(found, float) and not math.isfinite(found):
         msg = f"found {found}, which is no finite number"
         raise ExtractError(msg)
@@ -212,18 +214,16 @@ def reduced(items: Sequence[Any], how: Reduce) -> Value:
         msg = f"nothing was found, so there is no {how}"
         raise ExtractError(msg)
     if how in {"first", "last"}:
-        value: Value = _scalar(items[0 if how == "first" else -1])
-        return value
+        return _scalar(items[0 if how == "first" else -1])
     for item in items:
         if isinstance(item, bool) or not isinstance(item, int | float):
             msg = f"found {_shown(item)} among the values, which is no number; `cast: numeric` reads numbers in text"
             raise ExtractError(msg)
     try:
-        result: Value = _scalar(_ARITHMETIC[how]([_scalar(item) for item in items]))
+        return _scalar(_ARITHMETIC[how]([_scalar(item) for item in items]))
     except OverflowError as error:
         msg = f"the {how} is too large"
         raise ExtractError(msg) from error
-    return result
 
 
 def _kind(found: Any) -> str:

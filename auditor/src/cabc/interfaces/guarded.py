@@ -27,7 +27,7 @@ from cabc.interfaces.connections import BasicAuth, BearerAuth, HttpConnection, N
 from cabc.interfaces.redaction import MARK
 from cabc.text import one_line
 
-__all__ = ["ANY", "JSON", "TEXT", "Answer", "GuardedClient", "Resolver", "StatusError", "Tls", "join"]
+__all__ = ["ANY", "JSON", "TEXT", "Answer", "GuardedClient", "Identity", "Resolver", "StatusError", "join"]
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """Give the addresses of a host for a port."""
@@ -37,6 +37,8 @@ TEXT = (*JSON, "text/*", "application/yaml", "application/x-yaml")
 ANY = ("*",)
 _PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@%/]*")
 _AGENT = "cabc"
+_Credential = tuple[str, str, str]
+"""A header's name, its value, and the bare secret in it."""
 
 
 class StatusError(RetrieveError):
@@ -56,9 +58,10 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Tls:
-    """A client certificate and the name that the server's certificate must have; for API servers of clusters."""
+class Identity:
+    """Credentials that a kubeconfig gives in place of the connection's, and the name in the server's certificate."""
 
+    header: _Credential | None = None
     cert_file: str | None = None
     key_file: str | None = None
     server_name: str | None = None
@@ -143,18 +146,19 @@ class GuardedClient:
         query: Mapping[str, str] | None = None,
         accept: tuple[str, ...] = JSON,
         limit: int | None = None,
-        tls: Tls | None = None,
+        identity: Identity | None = None,
     ) -> Answer:
         """Ask once and return the whole answer, of a status 200 and an accepted type, within the size limit."""
         limit = connection.max_bytes if limit is None else limit
-        async with self.open(connection, path, query=query, accept=accept, tls=tls) as (media_type, chunks):
+        async with self.open(connection, path, query=query, accept=accept, identity=identity) as (media_type, chunks):
             body = bytearray()
             async for chunk in chunks:
                 body += chunk
                 if len(body) > limit:
                     msg = f"the answer is larger than {limit} bytes (the connection's limit)"
                     raise RetrieveError(msg)
-        return Answer(_without(bytes(body), connection), media_type)
+        secret = _secret(connection, identity)
+        return Answer(_without(bytes(body), secret), media_type)
 
     @asynccontextmanager
     async def open(
@@ -164,25 +168,26 @@ class GuardedClient:
         *,
         query: Mapping[str, str] | None = None,
         accept: tuple[str, ...] = JSON,
-        tls: Tls | None = None,
+        identity: Identity | None = None,
         seconds: float | None = None,
     ) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
         """Ask once and give the type and the decompressed chunks, small ones whatever the compression promised."""
         target = join(connection.url, path) + (f"?{urlencode(query)}" if query else "")
         parts = urlsplit(connection.url)
-        headers = _headers(connection, accept)
+        secret = _secret(connection, identity)
+        headers = _headers(connection, accept, secret)
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), connection.timeout)
         extensions: dict[str, Any] = {"timeout": timeouts}
-        if tls and tls.server_name:
-            extensions["sni_hostname"] = tls.server_name
+        if identity and identity.server_name:
+            extensions["sni_hostname"] = identity.server_name
         url = httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target=target)
         try:
-            pool = self._pool(connection, tls)
+            pool = self._pool(connection, identity)
             async with (
                 asyncio.timeout(seconds or connection.timeout),
                 pool.stream("GET", url, headers=headers, extensions=extensions) as response,
             ):
-                media_type, encoding = await _judge(response, accept, connection)
+                media_type, encoding = await _judge(response, accept, secret)
                 yield media_type, _decoded(response, encoding)
         except (TimeoutError, httpcore.TimeoutException) as error:
             msg = f"no answer within {seconds or connection.timeout:g} s"
@@ -193,12 +198,12 @@ class GuardedClient:
             msg = f"the request failed: {one_line(str(error)) or type(error).__name__}"
             raise RetrieveError(msg) from error
 
-    def _pool(self, connection: HttpConnection, tls: Tls | None) -> httpcore.AsyncConnectionPool:
-        key = (connection.url, connection.network, connection.ca_file, tls)
+    def _pool(self, connection: HttpConnection, identity: Identity | None) -> httpcore.AsyncConnectionPool:
+        key = (connection.url, connection.network, connection.ca_file, identity)
         if key not in self._pools:
             context = ssl.create_default_context(cafile=connection.ca_file)
-            if tls and tls.cert_file:
-                context.load_cert_chain(tls.cert_file, tls.key_file)
+            if identity and identity.cert_file:
+                context.load_cert_chain(identity.cert_file, identity.key_file)
             backend = _Dialler(connection.network, self._resolve, self._dial)
             self._pools[key] = httpcore.AsyncConnectionPool(ssl_context=context, network_backend=backend)
         return self._pools[key]
@@ -210,8 +215,9 @@ class GuardedClient:
         self._pools.clear()
 
 
-def _credential(connection: HttpConnection) -> tuple[str, str, str] | None:
-    """Return the header's name, its value, and the bare secret in it."""
+def _secret(connection: HttpConnection, identity: Identity | None) -> _Credential | None:
+    if identity is not None and identity.header is not None:
+        return identity.header
     auth = connection.auth
     if auth is None:
         return None
@@ -230,18 +236,17 @@ def _credential(connection: HttpConnection) -> tuple[str, str, str] | None:
     return name, value, secret
 
 
-def _headers(connection: HttpConnection, accept: tuple[str, ...]) -> list[tuple[str, str]]:
+def _headers(connection: HttpConnection, accept: tuple[str, ...], secret: _Credential | None) -> list[tuple[str, str]]:
     host = urlsplit(connection.url).netloc
     wanted = "application/json" if accept == JSON else "application/json, text/plain;q=0.9, */*;q=0.5"
     headers = [("Host", host), ("User-Agent", _AGENT), ("Accept", wanted), ("Accept-Encoding", "identity")]
-    credential = _credential(connection)
-    return [*headers, credential[:2]] if credential else headers
+    return [*headers, secret[:2]] if secret else headers
 
 
-async def _judge(response: httpcore.Response, accept: tuple[str, ...], connection: HttpConnection) -> tuple[str, str]:
+async def _judge(response: httpcore.Response, accept: tuple[str, ...], secret: _Credential | None) -> tuple[str, str]:
     headers = {name.lower(): value.decode("latin-1") for name, value in response.headers}
     if response.status != 200:  # noqa: PLR2004 (OK)
-        raise StatusError(response.status, await _hint(response, connection))
+        raise StatusError(response.status, await _hint(response, secret))
     media_type = headers.get(b"content-type", "").partition(";")[0].strip().lower()
     if not any(fnmatchcase(media_type, kind) for kind in accept):
         msg = f"the answer's type is {one_line(media_type) or 'not told'}, which this interface does not read"
@@ -249,7 +254,7 @@ async def _judge(response: httpcore.Response, accept: tuple[str, ...], connectio
     return media_type, headers.get(b"content-encoding", "identity").strip().lower()
 
 
-async def _hint(response: httpcore.Response, connection: HttpConnection) -> str:
+async def _hint(response: httpcore.Response, secret: _Credential | None) -> str:
     """Return what the backend says about its refusal: one line, without the credential."""
     if 300 <= response.status < 400:  # noqa: PLR2004 (redirections)
         return ", a redirect, which is never followed"
@@ -258,7 +263,7 @@ async def _hint(response: httpcore.Response, connection: HttpConnection) -> str:
         body += chunk
         if len(body) > 2000:  # noqa: PLR2004 (a line of it is shown)
             break
-    found = re.search(rb'"(?:error|message|detail)"\s*:\s*"((?:[^"\\]|\\.){1,300})"', _without(body, connection))
+    found = re.search(rb'"(?:error|message|detail)"\s*:\s*"((?:[^"\\]|\\.){1,300})"', _without(body, secret))
     return f": {one_line(found[1].decode(errors='replace'))}" if found else ""
 
 
@@ -281,11 +286,10 @@ async def _decoded(response: httpcore.Response, encoding: str) -> AsyncIterator[
         raise RetrieveError(msg)
 
 
-def _without(body: bytes, connection: HttpConnection) -> bytes:
+def _without(body: bytes, secret: _Credential | None) -> bytes:
     """Take the connection's own credential out of an answer: some backends echo what they were sent."""
-    credential = _credential(connection)
-    if credential is None:
+    if secret is None:
         return body
-    for secret in sorted({credential[1].rpartition(" ")[2], credential[2]}, key=len, reverse=True):
-        body = body.replace(secret.encode(), MARK.encode())
+    for text in sorted({secret[1].rpartition(" ")[2], secret[2]}, key=len, reverse=True):
+        body = body.replace(text.encode(), MARK.encode())
     return body
