@@ -38,6 +38,7 @@ __all__ = [
     "check_draft",
     "draft",
     "entry_hash",
+    "is_chain",
     "links",
     "owner",
     "sign_head",
@@ -85,6 +86,7 @@ _PLACES: dict[type[Model], Callable[[Any], tuple[str, str | None, str | None]]] 
         body.assessment,
         body.subject,
     ),
+    BaselinePin: lambda body: (body.id, body.assessment, body.subject),
     RetentionRecord: lambda body: (body.id, None, None),
 }
 """Key, parent and subject of each type of body."""
@@ -114,13 +116,18 @@ def draft(body: Model, *, subject: str | None = None, key: str | None = None) ->
 
 def check_draft(item: Draft) -> None:
     """Raise ValueError for a draft that no chain takes."""
-    if not _CHAIN.fullmatch(item.chain):
+    if not is_chain(item.chain):
         msg = f"{item.chain!r} is no chain: collect:, assess: or publish: and a subject, or system"
         raise ValueError(msg)
     known = KINDS.get(item.kind)
     if known is None or not isinstance(item.body, known[0]) or known[1] != owner(item.chain):
         msg = f"{item.kind!r} with a {type(item.body).__name__} does not belong into chain {item.chain}"
         raise ValueError(msg)
+
+
+def is_chain(name: str) -> bool:
+    """Tell whether a chain may have this name."""
+    return _CHAIN.fullmatch(name) is not None
 
 
 def owner(chain: str) -> str:

@@ -8,8 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from sqlalchemy import URL, Connection, Engine, and_, delete, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,7 +26,7 @@ from cabc.record.schema import entries, evidence, heads, pending
 from cabc.record.store import Draft
 from cabc.record.types import Assessment, Collection, Entry, Evidence, Head, StoredDocument, Trigger
 
-__all__ = ["DatabaseRecord", "RecordRole", "open_record"]
+__all__ = ["DatabaseRecord", "RecordRole", "open_reader", "open_record"]
 
 RecordRole = Literal["all", "collect", "assess", "publish", "read"]
 
@@ -52,7 +51,7 @@ def open_record(
     parsed = resolve_url(url)
     if parsed.get_backend_name() == "sqlite":
         _prepare_file(parsed, role)
-    engine = connect(parsed)
+    engine = connect(parsed, read_only=role == "read")
     if role == "all" or (role != "read" and engine.dialect.name == "sqlite"):
         migrate(engine)
     else:
@@ -67,6 +66,14 @@ def open_record(
     if role != "read" and anchors:
         record.catch_up()
     return record
+
+
+def open_reader(url: str) -> Reader:
+    """Open what is there, whatever state it is in, to look at it."""
+    parsed = resolve_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        _prepare_file(parsed, "read")
+    return Reader(connect(parsed, read_only=True))
 
 
 def _prepare_file(url: URL, role: RecordRole) -> None:
@@ -167,7 +174,7 @@ class DatabaseRecord(Reader):
         with self._turn:
             with self._buffer_lock:
                 waiting = dict(self._buffer)
-            with writing(self._engine) as connection:
+            with writing(self.engine) as connection:
                 if waiting:
                     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
                     again = dialect.insert(evidence).on_conflict_do_nothing()
@@ -216,7 +223,7 @@ class DatabaseRecord(Reader):
     # Running
 
     def lease(self, subject: str, purpose: str, *, seconds: float = 60.0) -> AbstractContextManager[None]:
-        return hold(self._engine, subject, purpose, seconds=seconds)
+        return hold(self.engine, subject, purpose, seconds=seconds)
 
     def catch_up(self) -> None:
         """Write the last heads that anchors lack."""
@@ -226,15 +233,7 @@ class DatabaseRecord(Reader):
     def close(self) -> None:
         """Write what waits and let the database go."""
         self.flush()
-        self._engine.dispose()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+        super().close()
 
 
 def _known(connection: Connection, chain: str, names: list[tuple[str, str]]) -> list[Entry]:

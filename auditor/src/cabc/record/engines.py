@@ -46,7 +46,7 @@ def resolve_url(url: str) -> URL:
     return parsed
 
 
-def connect(url: URL) -> Engine:
+def connect(url: URL, *, read_only: bool = False) -> Engine:
     """Return an engine whose transactions begin as they must."""
     try:
         if url.get_backend_name() != "sqlite":
@@ -61,6 +61,8 @@ def connect(url: URL) -> Engine:
         connection.isolation_level = None  # transactions are begun below
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON", "trusted_schema=OFF"):
             connection.execute(f"PRAGMA {pragma}")
+        if read_only:
+            connection.execute("PRAGMA query_only=ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

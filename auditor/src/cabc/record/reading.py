@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import Engine, Select, select
 
@@ -41,7 +42,19 @@ class Reader:
     """Answers every question through an index; nothing reads the whole history."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
+
+    def close(self) -> None:
+        """Let the database go."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
     # Runs
 
@@ -131,7 +144,7 @@ class Reader:
         return self._blob(digest)
 
     def _blob(self, name: str) -> bytes | None:
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             body = connection.execute(select(evidence.c.body).where(evidence.c.digest == name)).scalar()
         if body is None:
             return None
@@ -145,7 +158,7 @@ class Reader:
     def chains(self) -> list[str]:
         """Return the names of all chains."""
         found: list[str] = []
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             query = select(entries.c.chain).order_by(entries.c.chain).limit(1)
             chain = connection.execute(query).scalar()
             while chain is not None:
@@ -156,7 +169,7 @@ class Reader:
     def entries(self, chain: str, *, after: int = 0) -> Iterable[Entry]:
         query = select(entries).where(entries.c.chain == chain).order_by(entries.c.seq).limit(_PAGE)
         while True:
-            with reading(self._engine) as connection:
+            with reading(self.engine) as connection:
                 page = [schema.entry_of(row) for row in connection.execute(query.where(entries.c.seq > after))]
             yield from page
             if len(page) < _PAGE:
@@ -166,7 +179,7 @@ class Reader:
     def head(self, chain: str) -> Head | None:
         """Return the last signed head of a chain."""
         query = select(heads).where(heads.c.chain == chain).order_by(heads.c.seq.desc()).limit(1)
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             row = connection.execute(query).first()
         return None if row is None else schema.head_of(row)
 
@@ -177,7 +190,7 @@ class Reader:
     # Shared
 
     def _bodies(self, query: Select[Any]) -> list[tuple[int, str | None]]:
-        with reading(self._engine) as connection:
+        with reading(self.engine) as connection:
             return [(seq, body) for seq, body in connection.execute(query)]
 
     def _one(self, type_: type[M], query: Select[Any]) -> M | None:

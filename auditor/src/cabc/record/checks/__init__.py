@@ -1,0 +1,1 @@
+"""What `verify` looks at, one module per place: chains, anchors, stored bytes."""

@@ -1,0 +1,53 @@
+"""Bytes that entries name: evidence and documents in the database, published files in their folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Connection, select
+
+from cabc.record.canonical import digest
+from cabc.record.checks.chains import Chains
+from cabc.record.checks.faults import Findings
+from cabc.record.schema import evidence
+
+__all__ = ["check_evidence", "check_published"]
+
+
+def check_evidence(connection: Connection, chains: Chains, findings: Findings) -> None:
+    """Compare every stored blob with its digest, and see that each one that is named is there."""
+    present: set[str] = set()
+    rows = connection.execution_options(yield_per=50).execute(select(evidence.c.digest, evidence.c.body))
+    for name, body in rows:
+        findings.counts["evidence"] += 1
+        present.add(name)
+        if not isinstance(body, bytes) or digest(body) != name:
+            findings.add(f"evidence {name}", "changed: the bytes do not fit their digest")
+    for name, where in chains.references.items():
+        if name in present:
+            continue
+        if name in chains.dropped:
+            findings.counts["dropped by retention"] += 1
+        else:
+            findings.add(f"evidence {name}", f"missing, and no retention says so; named by {where}")
+
+
+def check_published(folder: Path, chains: Chains, findings: Findings) -> None:
+    """Compare every published file with the last publication that names it."""
+    latest: dict[tuple[str, str], tuple[str, str]] = {}
+    for where, publication in chains.publications:
+        for name, wanted in publication.files.items():
+            latest[publication.subject, name] = (wanted, where)
+    for (_, name), (wanted, where) in sorted(latest.items()):
+        findings.counts["published files"] += 1
+        file = folder / name
+        if not file.resolve().is_relative_to(folder.resolve()):
+            findings.add(where, f"names a file outside the published folder: {name}")
+            continue
+        try:
+            found = digest(file.read_bytes())
+        except OSError as error:
+            findings.add(str(file), f"cannot be read: {error.strerror}; named by {where}")
+            continue
+        if found != wanted:
+            findings.add(str(file), f"is not what was published; named by {where}")
