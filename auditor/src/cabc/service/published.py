@@ -1,0 +1,95 @@
+"""What anybody may read: files that the publisher put out, and only when they are what the record says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from cabc.record.types import Publication
+from cabc.service.problems import ProblemError
+from cabc.service.state import State
+
+__all__ = ["MEDIA", "PublicFile", "Said", "file_of", "latest", "public_files", "published_subjects", "said"]
+
+MEDIA = {
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".atom": "application/atom+xml",
+    ".xml": "application/atom+xml",
+    ".html": "text/html; charset=utf-8",
+}
+PUBLIC = ("status.json", "badge.json", "badge.svg", "statement.json", "statement.dsse.json", "feed.atom", "feed.xml")
+"""Reports may lie beside these and are nobody's but their readers'."""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicFile:
+    """A published file, found to be what the record says."""
+
+    body: bytes
+    media_type: str
+
+
+def published_subjects(state: State) -> list[str]:
+    """Return the subjects that have something published."""
+    return [subject for subject in state.record.subjects() if state.record.publications(subject, limit=1)]
+
+
+def latest(state: State, subject: str) -> Publication:
+    """Return the last publication of a subject."""
+    found = state.record.publications(subject, limit=1)
+    if not found:
+        raise ProblemError(404, "Nothing is published under this name.")
+    return found[0]
+
+
+def public_files(publication: Publication) -> dict[str, str]:
+    """Return the public files of a publication: last part of the name to the whole name."""
+    names = {name.rpartition("/")[2]: name for name in publication.files}
+    return {short: name for short, name in names.items() if short in PUBLIC}
+
+
+def file_of(state: State, subject: str, short: str) -> PublicFile:
+    """Return a public file's bytes; what differs from the record is never given out."""
+    publication = latest(state, subject)
+    name = public_files(publication).get(short)
+    if name is None:
+        raise ProblemError(404, "There is no published file with this name.")
+    folder = state.home.published.resolve()
+    for path in (folder / name, folder / subject / name):
+        if path.resolve().is_relative_to(folder) and path.is_file():
+            body = path.read_bytes()
+            if f"sha256:{hashlib.sha256(body).hexdigest()}" == publication.files[name]:
+                return PublicFile(body, MEDIA.get("." + short.rpartition(".")[2], "application/octet-stream"))
+    raise ProblemError(503, "The published file is being renewed, or is not what the record says.")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What the published status says, for the public page."""
+
+    mode: str
+    facts: dict[str, str]
+
+
+def said(state: State, subject: str) -> Said | None:
+    """Return what the published status file says; None when it cannot be had or read."""
+    try:
+        found = json.loads(file_of(state, subject, "status.json").body)
+    except (ProblemError, ValueError):
+        return None
+    if not isinstance(found, dict) or found.get("mode") not in _MODES:
+        return None
+    facts = {title: str(found[key]) for key, title in _FACTS.items() if isinstance(found.get(key), str)}
+    return Said(found["mode"], facts)
+
+
+_MODES = {"self-assessment", "third-party", "certification"}
+_FACTS = {
+    "specification": "Specification",
+    "modelVersion": "Model version",
+    "modelDigest": "Model artefact",
+    "assessed": "Assessed",
+    "assessment": "Assessment",
+}
