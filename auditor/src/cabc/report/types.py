@@ -116,6 +116,8 @@ class StatusView(Model):
     text: Line
     """What it means in this mode."""
     since: Instant | None = None
+    valid_until: Instant | None = None
+    """Without a newer assessment the status is not to be relied upon from then on."""
     cause: Line | None = None
     findings: list[Line] = []
     actor: Line | None = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from typing import Protocol, runtime_checkable
 
+from cabc.document.durations import parse_duration
 from cabc.document.loaded import LoadedDocument
 from cabc.document.model import Party
 from cabc.record.store import Record
@@ -113,10 +115,16 @@ def _status(context: Context, steps: list[StatusRecord], findings: list[FindingV
         status=last.status,
         text=statement(mode, last.status),
         since=same[-1].since,
+        valid_until=_valid_until(context),
         cause=_cause(context, last, findings),
         findings=last.findings,
         actor=last.actor,
     )
+
+
+def _valid_until(context: Context) -> dt.datetime | None:
+    limit = context.document.specification.status_policy.stale_after
+    return context.assessment.ended + parse_duration(limit) if limit else None
 
 
 def _cause(context: Context, step: StatusRecord, findings: list[FindingView] | None = None) -> str:
