@@ -104,9 +104,9 @@ def test_only_200_is_an_answer(status: int) -> None:
 
 @pytest.mark.parametrize("media_type", ["text/html", "application/octet-stream", "application/jsonx", "", "image/png"])
 def test_other_types_are_refused(media_type: str) -> None:
-    with HttpBackend({"/x": Reply(headers={"Content-Type": media_type})}) as server:
-        with pytest.raises(RetrieveError, match="type"):
-            get(connection(server.url), accept=JSON)
+    reply = Reply(headers={"Content-Type": media_type})
+    with HttpBackend({"/x": reply}) as server, pytest.raises(RetrieveError, match="type"):
+        get(connection(server.url), accept=JSON)
 
 
 @pytest.mark.parametrize(

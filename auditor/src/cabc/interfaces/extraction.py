@@ -20,6 +20,7 @@ __all__ = ["cast", "compiled", "extract", "finish", "pointed", "queried", "reduc
 Cast = str | None
 
 _NUMBER = re.compile(r"[-+]?(?:\d{1,400}(?:\.\d{0,400})?|\.\d{1,400})(?:[eE][-+]?\d{1,4})?", re.ASCII)
+_PATH = 1000
 _INDEX = re.compile(r"0|[1-9][0-9]{0,15}", re.ASCII)
 
 
@@ -94,7 +95,13 @@ def _linear(function: Any, *, whole: bool) -> Any:
 
 
 def _bounded(path: str) -> None:
-    """Refuse what makes a JSONPath more than linear: filters or descents inside a filter, descents after descents."""
+    """Refuse what makes a JSONPath more than linear: filters or descents inside a filter, descents after descents.
+
+    The length is bounded because the library resolves segments by recursion, deep enough to crash the interpreter.
+    """
+    if len(path) > _PATH:
+        msg = f"the JSONPath is longer than {_PATH} characters"
+        raise ExtractError(msg)
     bare = re.sub(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", "''", path)
     outside: list[str] = []
     inside: list[str] = []

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
@@ -64,67 +64,78 @@ def _retrieve(spec: FileInterface, connection: FileConnection, path: str) -> Ret
         raise RetrieveError(msg)
     table = read_beneath(connection.root, path, connection.max_file_bytes)
     try:
-        values = _csv(table, spec.column) if form == "csv" else _parquet(table, spec.column)
+        cells = _csv(table, spec.column) if form == "csv" else _parquet(table, spec.column)
+        values = _few(cells, connection.max_bytes)
     except ExtractError as error:
         raise RetrieveError(str(error)) from error
     body = json.dumps({"column": spec.column, "values": values}, separators=(",", ":")).encode()
-    if len(body) > connection.max_bytes:
-        msg = f"the column's {len(values)} values are more than {connection.max_bytes} bytes (the connection's limit)"
-        raise RetrieveError(msg)
     return Retrieved(body, COLUMN, origin, {"sha256": hashlib.sha256(table).hexdigest(), "rows": str(len(values))})
 
 
-def _csv(table: bytes, column: str) -> list[str]:
+def _few(cells: Iterator[Any], limit: int) -> list[Any]:
+    """Take the values as long as they fit into the evidence; what unfolds to more is never held."""
+    values, size = [], 0
+    for cell in cells:
+        size += len(cell) + 3 if isinstance(cell, str) else 2
+        if size > limit:
+            msg = f"the column's values are more than {limit} bytes (the connection's limit)"
+            raise ExtractError(msg)
+        values.append(cell)
+    return values
+
+
+def _csv(table: bytes, column: str) -> Iterator[str]:
     rows = csv.reader(io.StringIO(text_of(table), newline=""), strict=True)
     try:
         names = next(rows, [])
         if names.count(column) != 1:
             msg = f"the file has {names.count(column)} columns named {column!r}; its columns: {', '.join(names[:20])}"
             raise ExtractError(msg)
-        place, values = names.index(column), []
+        place = names.index(column)
         for row in rows:
-            if not row:
-                continue
-            if len(row) != len(names):
+            if row and len(row) != len(names):
                 msg = f"line {rows.line_num} has {len(row)} cells, the header has {len(names)}"
                 raise ExtractError(msg)
-            values.append(row[place])
+            if row:
+                yield row[place]
     except csv.Error as error:
         msg = f"line {rows.line_num} is no CSV: {error}"
         raise ExtractError(msg) from error
-    return values
 
 
-def _parquet(table: bytes, column: str) -> list[Any]:
+def _parquet(table: bytes, column: str) -> Iterator[Any]:
     try:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
         msg = "reading Parquet needs the extra `parquet` (pip install 'cabc[parquet]')"
-        raise RetrieveError(msg) from error
+        raise ExtractError(msg) from error
     try:
-        # Dictionary-coded: a page that repeats one long value a million times stays one long value.
+        # Dictionary-coded, so that a page which repeats one long value a million times stays one long value.
         file = parquet.ParquetFile(pa.BufferReader(table), read_dictionary=[column])
-        _measured(file.metadata, column)
-        values: list[Any] = []
-        size = 0
-        for batch in file.iter_batches(batch_size=10_000, columns=[column]):
-            cells = [_cell(cell) for cell in batch.column(0).to_pylist()]
-            size += sum(len(cell) if isinstance(cell, str) else 8 for cell in cells)
-            if size > _COLUMN_BYTES:
-                msg = f"the column {column!r} unfolds to more than {_COLUMN_BYTES} bytes"
-                raise ExtractError(msg)
-            values += cells
+        _measured(file, column)
+        for batch in file.iter_batches(batch_size=4096, columns=[column]):
+            cells = batch.column(0)
+            if pa.types.is_dictionary(cells.type):
+                words = cells.dictionary.to_pylist()
+                yield from (None if index is None else _cell(words[index]) for index in cells.indices.to_pylist())
+            else:
+                yield from map(_cell, cells.to_pylist())
     except (pa.ArrowException, OSError, ValueError) as error:
         msg = f"the file is no Parquet that can be read: {type(error).__name__}"
         raise ExtractError(msg) from error
-    return values
 
 
-def _measured(metadata: Any, column: str) -> None:
-    names = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
-    if column not in names:
-        msg = f"the file has no column {column!r}; its columns: {', '.join(names[:20])}"
+def _measured(file: Any, column: str) -> None:
+    """Judge the column by what the file says of itself, before any of it is unfolded."""
+    from pyarrow import types
+
+    metadata, names = (
+        file.metadata,
+        [file.metadata.schema.column(index).path for index in range(file.metadata.num_columns)],
+    )
+    if column not in names or types.is_nested(file.schema_arrow.field(column).type):
+        msg = f"the file has no plain column {column!r}; its columns: {', '.join(names[:20])}"
         raise ExtractError(msg)
     place = names.index(column)
     size = sum(metadata.row_group(g).column(place).total_uncompressed_size for g in range(metadata.num_row_groups))
