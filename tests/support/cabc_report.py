@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cabc.document.loaded import Leaf, LoadedDocument, RequirementNode
-from cabc.document.model import Document
+from cabc.document.loaded import LoadedDocument, RequirementNode
+from cabc.document.model import NestedDocument
+from cabc.loading import load_text
 from cabc.record.canonical import digest
 from cabc.record.chain import draft
 from cabc.record.database import DatabaseRecord
@@ -65,22 +65,12 @@ class Run:
 
 def document(text: str = SPECIFICATION) -> LoadedDocument:
     """Return the specification with its leaves."""
-    import yaml
 
-    model = Document.model_validate_json(json.dumps(yaml.safe_load(text))).conformity_specification
-    name = digest(text.encode())
-    nodes = []
-    for dimension in model.dimensions:
-        for requirement in dimension.requirements:
-            path = f"{dimension.id}/{requirement.id}"
-            hidden = model.confidential or dimension.confidential or requirement.confidential
-            leaves = tuple(
-                Leaf(f"{path}/{metric.id}/{leaf.id}", leaf, hidden or leaf.confidential, None, None, name)
-                for metric in requirement.metrics
-                for leaf in metric.measurements
-            )
-            nodes.append(RequirementNode(path, dimension, requirement, requirement.frequency or "", hidden, leaves))
-    return LoadedDocument(model, text.encode(), name, {}, tuple(nodes))
+    def nested(reference: NestedDocument) -> bytes:
+        msg = f"no nested document is expected, found {reference.path}"
+        raise AssertionError(msg)
+
+    return load_text(text.encode(), "spec.yaml", nested)
 
 
 def history() -> list[Run]:

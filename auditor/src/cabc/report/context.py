@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from cabc.document.loaded import Leaf, LoadedDocument, RequirementNode
-from cabc.document.model import NestedDocument
+from cabc.engine.history import stored_document
+from cabc.engine.rollup import FAILING
 from cabc.errors import CabcError
 from cabc.record.store import Record
 from cabc.record.types import Assessment, Finding, LeafEvidence, Observation, Waiver
-from cabc.report.types import FAILING, Reader
+from cabc.report.types import Reader
 
-__all__ = ["TREND", "Context", "load_document", "open_context"]
+__all__ = ["TREND", "Context", "open_context"]
 
 TREND = 12
 """So many assessments a report looks at, whatever the length of the history."""
@@ -69,7 +70,7 @@ def open_context(record: Record, assessment_id: str, reader: Reader, document: L
         msg = f"there is no assessment {assessment_id!r} in the record"
         raise CabcError(msg, fix="`cabc status SUBJECT` names the latest one")
     subject = assessment.subject.name
-    document = document or load_document(record, assessment.specification)
+    document = document or stored_document(record, assessment.specification)
     collection = record.collection(assessment.collection)
     return Context(
         reader=reader,
@@ -85,23 +86,6 @@ def open_context(record: Record, assessment_id: str, reader: Reader, document: L
         nodes={node.path: node for node in document.requirements},
         leaves={leaf.path: leaf for leaf in document.leaves()},
     )
-
-
-def load_document(record: Record, digest: str) -> LoadedDocument:
-    """Return a recorded specification with its nested documents, all from the record."""
-    from cabc.loading import load_text
-
-    def stored(wanted: str) -> bytes:
-        text = record.document(wanted)
-        if text is None:
-            msg = f"the record has no specification {wanted}"
-            raise CabcError(msg, fix="`cabc verify` tells whether the record is whole")
-        return text
-
-    def nested(reference: NestedDocument) -> bytes:
-        return stored(reference.digest)
-
-    return load_text(stored(digest), digest, nested)
 
 
 def is_failing(finding: Finding | Observation) -> bool:

@@ -59,12 +59,10 @@ def changes(context: Context) -> list[Change]:
         return []
     before = {found.path: found for found in context.record.observations(context.earlier[0].id)}
     after = {found.path: found for found in context.observations}
-    skipped = Verdict.NOT_EVALUATED
     found: list[Change] = []
     for path in [*after, *(path for path in before if path not in after)]:
         old, new = before.get(path), after.get(path)
-        verdicts = {side.verdict for side in (old, new) if side}
-        if (old and new and len(verdicts) == 1) or skipped in verdicts:
+        if old and new and old.verdict is new.verdict:
             continue
         hidden = context.hides_leaf(path) or any(side and side.confidential and context.guarded for side in (old, new))
         found.append(

@@ -19,7 +19,7 @@ from cabc.report.types import FAILING, ActionItem, FindingView, LeafView, Report
 __all__ = ["NS", "OSCAL_VERSION", "assessment_results", "frequency", "plan_of_action"]
 
 OSCAL_VERSION = "1.2.1"
-NS = "https://github.com/cabc-auditor/cabc/ns/oscal"
+NS = "urn:cabc:oscal"
 """Namespace of our properties."""
 
 _TOOL = "cabc"
@@ -30,15 +30,15 @@ _ROLES = {
     "assessor": "External assessor",
     "certification-body": "Certification body",
 }
-_LEFT_OUT = {Verdict.NOT_APPLICABLE, Verdict.NOT_EVALUATED}
-"""Neither state of an OSCAL objective fits them, so they are named in the remarks instead."""
+_LEFT_OUT = {Verdict.NOT_APPLICABLE}
+"""Neither state of an OSCAL objective fits; the remarks name what is left out."""
 
 
 def assessment_results(report: ReportView) -> dict[str, Any]:
     """Return the assessment as OSCAL Assessment Results."""
     findings = [found for found in report.findings if found.verdict not in _LEFT_OUT]
     reviewed = [{"control-id": _token(found.requirement)} for found in findings]
-    selection = {"include-controls": reviewed} if reviewed else {"include-all": {}}
+    selection: dict[str, Any] = {"include-controls": reviewed} if reviewed else {"include-all": {}}
     left_out = [f"{found.requirement}: {found.verdict.value}" for found in report.findings if found not in findings]
     result = {
         "uuid": _uuid("result", report.assessment.id),
@@ -261,7 +261,9 @@ def _finding(report: ReportView, found: FindingView) -> dict[str, Any]:
         "uuid": _uuid("finding", report.subject.name, found.requirement),
         "title": found.name,
         "description": found.reason or found.verdict.value,
-        "props": _props(severity=found.severity, verdict=found.verdict, waiver=found.waiver and found.waiver.id),
+        "props": _props(
+            severity=found.severity, verdict=found.verdict, waiver=found.waiver.id if found.waiver else None
+        ),
         "origins": _origins(),
         "target": {
             "type": "objective-id",

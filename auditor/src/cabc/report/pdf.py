@@ -25,7 +25,8 @@ _STANDARDS: Any = ["a-2a", "ua-1"]
 
 def pdf(report: ReportView) -> bytes:
     """Return the report as tagged PDF/A-2a and PDF/UA-1; the same report gives the same bytes."""
-    return _compile(report, format="pdf", pdf_standards=_STANDARDS, timestamp=report.assessment.ended)
+    made: bytes = _compile(report, format="pdf", pdf_standards=_STANDARDS, timestamp=report.assessment.ended)
+    return made
 
 
 def pages(report: ReportView, *, ppi: float = 110) -> list[bytes]:

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from cabc.document.loaded import LoadedDocument
+from cabc.engine.history import stored_document
 from cabc.errors import CabcError
 from cabc.record.canonical import digest
 from cabc.record.chain import draft
 from cabc.record.store import Record
 from cabc.record.types import Publication
 from cabc.report.badge import badge_json, badge_svg
-from cabc.report.context import load_document
 from cabc.report.formats import FORMATS, render
 from cabc.report.oscal import assessment_results, plan_of_action
 from cabc.report.statement import Signer, envelope, statement
@@ -48,7 +48,7 @@ def publish(
         if not latest:
             msg = f"{subject} has no assessment yet, so there is nothing to publish"
             raise CabcError(msg, fix="run `cabc assess` first")
-        document = document or load_document(record, latest[0].specification)
+        document = document or stored_document(record, latest[0].specification)
         files = _files(record, latest[0].id, document, keys)
         for name, body in files.items():
             _write(folder / subject / name, body)

@@ -177,7 +177,7 @@ def _failing_since(context: Context) -> dict[str, tuple[dt.datetime, bool]]:
             verdict = verdicts.get(path)
             if verdict in FAILING:
                 since[path] = assessment.ended
-            elif verdict is not Verdict.NOT_EVALUATED:
+            else:
                 open_ones.discard(path)
     return {path: (at, path in open_ones and len(context.earlier) > 0) for path, at in since.items()}
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from cabc.record.keys import Signature
 from cabc.record.types import Status, Verdict
-from cabc.report.types import ReportView
+from cabc.report.types import FAILING, ReportView
 
 __all__ = ["PAYLOAD_TYPE", "Signer", "envelope", "pre_authentication", "statement"]
 
@@ -37,7 +37,7 @@ def statement(report: ReportView) -> dict[str, Any] | None:
             tests["passedTests"].append(found.requirement)
         elif found in waived:
             tests["warnedTests"].append(found.requirement)
-        elif found.verdict in {Verdict.NOT_SATISFIED, Verdict.ERROR, Verdict.NEEDS_REVIEW}:
+        elif found.verdict in FAILING:
             tests["failedTests"].append(found.requirement)
     about = {
         "mode": report.specification.mode,

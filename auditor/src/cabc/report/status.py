@@ -14,7 +14,7 @@ from cabc.report.wording import label, statement, words
 
 __all__ = ["NAMESPACE", "feed", "status_json"]
 
-NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/cabc-auditor/cabc")
+NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "urn:cabc")
 """Root of every UUID that is derived from a name, so that the same thing has the same id in every export."""
 
 
@@ -53,7 +53,7 @@ def feed(report: ReportView) -> bytes:
         tag("updated", _instant(updated)),
         tag("author", tag("name", publisher)),
         tag("generator", "cabc", version=report.assessment.engine_version),
-        *(_entry(subject, mode, step) for step in reversed(report.history)),
+        *(_entry(subject, mode, step) for step in reversed(_changes(report.history))),
     ]
     text = tag("feed", Markup().join(parts), xmlns="http://www.w3.org/2005/Atom")
     return f'<?xml version="1.0" encoding="utf-8"?>\n{text}\n'.encode()
@@ -69,6 +69,12 @@ def _entry(subject: str, mode: str, step: StatusStep) -> Markup:
         tag("summary", f"{statement(mode, step.status)} Cause: {step.cause or words(step.status)}.", type="text"),
     ]
     return tag("entry", Markup().join(parts))
+
+
+def _changes(history: list[StatusStep]) -> list[StatusStep]:
+    """Leave out steps that only changed what the cause is."""
+    begun = {(step.since, step.status): step for step in reversed(history)}
+    return [step for step in history if begun[step.since, step.status] is step]
 
 
 def _urn(name: str) -> str:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator
 
 from cabc.document.base import Digest, Instant, Model
 from cabc.document.model import Severity
+from cabc.engine.rollup import FAILING
 from cabc.record.types import Status, Verdict
 from cabc.text import one_line, safe
 
@@ -368,7 +369,3 @@ class ReportView(Model):
     def problems(self) -> list[FindingView]:
         """Return the requirements that are not satisfied."""
         return [finding for finding in self.findings if finding.verdict in FAILING]
-
-
-FAILING = frozenset({Verdict.NOT_SATISFIED, Verdict.ERROR, Verdict.NEEDS_REVIEW})
-"""Verdicts that need somebody's attention; an error is never satisfied."""

@@ -106,15 +106,10 @@ def _status(context: Context, steps: list[StatusRecord], findings: list[FindingV
     if not steps:
         return StatusView(status=Status.NONE, text=statement(mode, Status.NONE))
     last = steps[-1]
-    same = [last]
-    for step in reversed(steps[:-1]):
-        if step.status is not last.status:
-            break
-        same.append(step)
     return StatusView(
         status=last.status,
         text=statement(mode, last.status),
-        since=same[-1].since,
+        since=last.since,
         valid_until=_valid_until(context),
         cause=_cause(context, last, findings),
         findings=last.findings,
@@ -222,7 +217,7 @@ def _summary(context: Context, status: StatusView, findings: list[FindingView]) 
     version = f" version {subject.version}" if subject.version else ""
     since = f" since {status.since:%Y-%m-%d %H:%M} UTC" if status.since else ""
     opening = f"{subject.name}{version}: {words(status.status)}{since}."
-    bad = [found for found in findings if found.verdict in {Verdict.NOT_SATISFIED, Verdict.ERROR}]
+    bad = [found for found in findings if found.verdict in FAILING - {Verdict.NEEDS_REVIEW}]
     failing = [found for found in bad if not found.waiver]
     review = sum(found.verdict is Verdict.NEEDS_REVIEW and not found.waiver for found in findings)
     waived = sum(found.verdict in FAILING and found.waiver is not None for found in findings)
