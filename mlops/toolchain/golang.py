@@ -60,7 +60,8 @@ def environment() -> dict[str, str]:
 
 def build(module: Module, into: Path) -> None:
     """Build all executables of a module. Raises OperationError with the end of what Go said."""
-    flags = ["-trimpath", "-buildvcs=false", "-ldflags", module.ldflags]
+    # What the linker would leave out again takes an eighth of the compiler's time.
+    flags = ["-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-ldflags", module.ldflags]
     if module.tags:
         flags += ["-tags", ",".join(module.tags)]
     packages = sorted(module.binaries.values())

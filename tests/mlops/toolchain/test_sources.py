@@ -193,7 +193,7 @@ def test_build_asks_for_what_the_lock_names(cache: Path, tmp_path: Path) -> None
     Go(cache, f'echo "$@" > {tmp_path}/args; pwd > {tmp_path}/pwd; for n in agent manager; do touch {into}/$n; done')
     golang.build(modules()["kserve"], into)
     args = (tmp_path / "args").read_text().split()
-    assert args[:3] == ["build", "-trimpath", "-buildvcs=false"]
+    assert args[:4] == ["build", "-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false"]
     assert args[-2:] == ["github.com/kserve/kserve/cmd/agent", "github.com/kserve/kserve/cmd/manager"]
     assert (tmp_path / "pwd").read_text().strip() == str(modules()["kserve"].folder)
     assert sorted(file.name for file in into.iterdir()) == ["kserve-agent", "kserve-manager"]
