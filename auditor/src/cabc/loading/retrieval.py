@@ -139,12 +139,8 @@ def _connection(context: Context, keys: Keys, name: str, kind: str) -> None:
         return
     if name not in context.connections:
         context.unknown(keys, name, context.connections, "a connection", "add it to the connections file")
-    elif context.connections[name] != kind and not _fits(kind, context.connections[name]):
+    elif context.connections[name] != kind:
         context.say(keys, f"{name!r}, a connection of kind {context.connections[name]}", f"one of kind {kind}")
-
-
-def _fits(kind: str, connection: str) -> bool:
-    return kind in ("log", "assessor") and connection in ("log", "assessor", "rest", "file", "loki")
 
 
 def _relative(context: Context, keys: Keys, path: str, below: str) -> None:
