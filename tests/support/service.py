@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import hashlib
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,103 +36,11 @@ from cabc.record.types import (
 NOW = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 HOOK_SECRET = b"hook-secret-of-the-tests"
 ROLES = ("auditee", "auditing-party", "publisher", "reader")
-SECRET_VALUE = "s3cr3t-image-tag"
+HIDDEN_VALUE = "s3cr3t-image-tag"
 SUBJECT = "credit-scoring"
 OTHER = "churn"
 
-CREDIT = """\
-conformitySpecification:
-  id: credit-scoring-eu-ai-act
-  version: 3
-  name: Credit scoring, EU AI Act high-risk requirements
-  mode: third-party
-  source: [{title: "Regulation (EU) 2024/1689", articles: [10, 12, 13, 15]}]
-  parties:
-    - {id: bank, role: auditee}
-    - {id: audit-house, role: auditing-party}
-  subject: {name: credit-scoring, connection: mlflow, registeredModel: credit-scoring, alias: champion, inferenceService: credit/scoring}
-  risks:
-    - {id: R1, statement: Applicants of one group are refused more often, impact: high, likelihood: medium, owner: Head of credit}
-    - {id: R2, statement: Decisions cannot be reconstructed, impact: high, likelihood: low}
-    - {id: R3, statement: Silent loss of accuracy after drift, impact: high, likelihood: medium}
-  statusPolicy: {suspendOn: critical, revokeAfter: P30D, staleAfter: P31D}
-  dimensions:
-    - id: data-governance
-      name: Data and data governance (art. 10)
-      comment: Bias that may affect people is looked for and reduced.
-      requirements:
-        - id: bias
-          name: Bias is examined
-          severity: critical
-          mitigates: [R1]
-          frequency: on-event
-          remediation: Reweigh the training data and train again.
-          metrics:
-            - id: disparity
-              measurements:
-                - {id: fpr-ratio, name: False positive ratio between groups, interface: {kind: mlflow, connection: mlflow, metric: fpr_ratio}, dataType: numeric, comparison: InRange, target: {min: 0.8, max: 1.25}}
-                - {id: sample-size, interface: {kind: mlflow, connection: mlflow, metric: test_rows}, dataType: numeric, comparison: GreaterThan, target: 1000}
-        - id: data-card
-          severity: medium
-          mitigates: [R1]
-          frequency: P30D
-          metrics:
-            - id: reviewed
-              measurements:
-                - {id: answer, interface: {kind: manual, question: Was the data card reviewed by two people?}, dataType: boolean, comparison: EqualTo, target: true}
-    - id: record-keeping
-      name: Record-keeping (art. 12)
-      requirements:
-        - id: logs
-          name: Decisions are logged
-          severity: high
-          mitigates: [R2]
-          frequency: PT15M
-          metrics:
-            - id: coverage
-              measurements:
-                - {id: logged-share, interface: {kind: prometheus, connection: prometheus, query: "sum(rate(logged_total[15m]))"}, dataType: numeric, comparison: GreaterThanOrEqual, target: 0.99, maxAge: PT20M}
-    - id: security
-      name: Accuracy, robustness and cybersecurity (art. 15)
-      requirements:
-        - id: accuracy
-          severity: critical
-          mitigates: [R3]
-          frequency: on-event
-          metrics:
-            - id: auc
-              measurements:
-                - {id: auc-test, name: Area under the curve, interface: {kind: mlflow, connection: mlflow, metric: auc}, dataType: numeric, comparison: GreaterThanOrEqual, target: 0.82}
-        - id: supply-chain
-          name: Internal scanner of images
-          severity: high
-          mitigates: [R3]
-          frequency: P1D
-          confidential: true
-          metrics:
-            - id: image
-              measurements:
-                - {id: tag, interface: {kind: rest, connection: scanner, path: /tag}, dataType: string, comparison: NotEqualTo, target: latest}
-"""
-
-CHURN = """\
-conformitySpecification:
-  id: churn-internal
-  version: 1
-  mode: self-assessment
-  parties: [{id: shop, role: auditee}]
-  subject: {name: churn, connection: mlflow, registeredModel: churn, alias: champion}
-  dimensions:
-    - id: reliability
-      requirements:
-        - id: accuracy
-          severity: high
-          frequency: P1D
-          metrics:
-            - id: auc
-              measurements:
-                - {id: auc-test, interface: {kind: mlflow, connection: mlflow, metric: auc}, dataType: numeric, comparison: GreaterThanOrEqual, target: 0.7}
-"""
+DOCUMENTS = Path(__file__).parents[1] / "auditor/service/data"
 
 
 def token(role: str) -> str:
@@ -150,11 +59,12 @@ def settings(**service: Any) -> Settings:
         AccessToken(name="only-churn", sha256=sha256(token("churn")), roles=["auditing-party"], subjects=[OTHER])
     )
     tokens.append(AccessToken(name="nothing", sha256=sha256(token("nothing")), roles=["admin"]))
+    where = "env:CABC_TEST_HOOK"
     hooks = {
-        "ci": Webhook(secret="env:CABC_TEST_HOOK"),
-        "registry": Webhook(format="mlflow", secret="env:CABC_TEST_HOOK"),
-        "alerts": Webhook(format="alertmanager", secret="env:CABC_TEST_HOOK"),
-        "shop": Webhook(secret="env:CABC_TEST_HOOK", subjects=[OTHER]),
+        "ci": Webhook(secret=where),
+        "registry": Webhook(format="mlflow", secret=where),
+        "alerts": Webhook(format="alertmanager", secret=where),
+        "shop": Webhook(secret=where, subjects=[OTHER]),
     }
     return Settings(
         documents=["credit.yaml", "churn.yaml"],
@@ -164,8 +74,8 @@ def settings(**service: Any) -> Settings:
 
 def make_home(folder: Path, **service: Any) -> Home:
     """Write the documents and return the home."""
-    (folder / "credit.yaml").write_text(CREDIT)
-    (folder / "churn.yaml").write_text(CHURN)
+    for file in DOCUMENTS.glob("*.yaml"):
+        shutil.copy(file, folder)
     return Home(folder, settings(**service))
 
 
@@ -317,7 +227,7 @@ def seed(record: DatabaseRecord, folder: Path) -> None:
             {
                 bias: (round(ratio, 3), Verdict.NOT_SATISFIED if unfair else Verdict.SATISFIED),
                 auc: (0.86 + day % 3 / 100, Verdict.SATISFIED),
-                tag: (SECRET_VALUE, Verdict.SATISFIED),
+                tag: (HIDDEN_VALUE, Verdict.SATISFIED),
                 answer: (True, Verdict.NEEDS_REVIEW if waiting else Verdict.SATISFIED),
                 **rows,
             },

@@ -9,10 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
-from fastapi import FastAPI
-
 from cabc.record.database import DatabaseRecord
 from cabc.service.app import create_app
+from fastapi import FastAPI
+
 from tests.support.cabc import record as open_sample
 from tests.support.service import HOOK_SECRET, NOW, Paper, make_home, seed, token
 
@@ -55,7 +55,7 @@ def make_app(folder: Path, record: DatabaseRecord, **service: Any) -> FastAPI:
         make_home(folder, **service),
         record=record,
         now=lambda: NOW,
-        steps=lambda state: Paper(record),
+        steps=lambda _: Paper(record),
         work=False,
     )
 
@@ -75,3 +75,34 @@ async def client_of(app: FastAPI, role: str | None = None) -> AsyncIterator[http
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://cabc.test", headers=headers) as found:
         yield found
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet() -> None:
+    """Log as the server does, to nowhere."""
+    import io
+
+    from cabc.service import logs
+
+    logs.configure(io.StringIO())
+
+
+async def login(client: httpx.AsyncClient, role: str) -> str:
+    """Log in through the form and return the word that the session's forms repeat."""
+    import re
+
+    form = await client.get("/login")
+    word = re.search(r'name="csrf" value="([^"]+)"', form.text)
+    assert word is not None
+    answer = await client.post("/login", data={"csrf": word[1], "token": token(role)})
+    assert answer.status_code == 303, answer.text
+    page = await client.get("/status")
+    csrf = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert csrf is not None
+    return csrf[1]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run asynchronous tests on the loop that uvicorn uses."""
+    return "asyncio"

@@ -12,7 +12,7 @@ from cabc.service.access import Permission, Principal
 from cabc.service.problems import ProblemError
 from cabc.service.state import State
 
-__all__ = ["NEEDED", "SUBJECT", "Caller", "StateOf", "Subject", "allowed", "bearer", "state_of"]
+__all__ = ["SUBJECT", "Caller", "StateOf", "Subject", "allowed", "bearer", "state_of"]
 
 SUBJECT = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 Subject = Annotated[str, Path(pattern=SUBJECT, description="Name of the subject.")]
@@ -46,10 +46,6 @@ async def _caller(
 Caller = Annotated[Principal, Depends(_caller)]
 
 
-NEEDED: dict[Callable[..., object], Permission] = {}
-"""What each check of an operation asks for: tests read the matrix of roles from it."""
-
-
 def allowed(permission: Permission) -> Callable[..., Awaitable[Principal]]:
     """Return a dependency that gives the caller when they may do this to the subject in the path, if there is one."""
 
@@ -63,5 +59,4 @@ def allowed(permission: Permission) -> Callable[..., Awaitable[Principal]]:
             raise ProblemError(404, f"There is no subject {subject}.")
         return caller
 
-    NEEDED[check] = permission
     return check
