@@ -63,6 +63,8 @@ def connect(url: URL, *, read_only: bool = False) -> Engine:
             connection.execute(f"PRAGMA {pragma}")
         if read_only:
             connection.execute("PRAGMA query_only=ON")
+            # Bytes that are no text reach the check of their row instead of ending the query.
+            connection.text_factory = lambda data: data.decode("utf-8", "surrogateescape")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:

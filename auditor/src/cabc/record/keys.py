@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -57,7 +57,7 @@ class PublicKey:
         """Read a PEM public key; CabcError when it is none or of another kind."""
         try:
             key = load_pem_public_key(pem)
-        except ValueError:
+        except (ValueError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PublicKey):
             msg = f"{file}: found no Ed25519 public key in PEM"
@@ -115,7 +115,7 @@ class Keys:
             self._create(file)
         try:
             key = load_pem_private_key(file.read_bytes(), password=None)
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PrivateKey):
             msg = f"{file}: found no Ed25519 private key in PEM without password"

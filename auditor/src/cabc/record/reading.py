@@ -176,6 +176,12 @@ class Reader:
                 return
             after = page[-1].seq
 
+    def heads(self, chain: str) -> list[Head]:
+        """Return the signed heads of a chain, oldest first."""
+        query = select(heads).where(heads.c.chain == chain).order_by(heads.c.seq)
+        with reading(self.engine) as connection:
+            return [schema.head_of(row) for row in connection.execute(query)]
+
     def head(self, chain: str) -> Head | None:
         """Return the last signed head of a chain."""
         query = select(heads).where(heads.c.chain == chain).order_by(heads.c.seq.desc()).limit(1)

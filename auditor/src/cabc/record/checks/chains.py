@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, select
 from cabc.document.base import Model
 from cabc.record import schema
 from cabc.record.canonical import digest
-from cabc.record.chain import GENESIS, KINDS, answers, entry_hash, is_chain, owner, subject_of
+from cabc.record.chain import GENESIS, KINDS, entry_hash, is_chain, owner
 from cabc.record.checks.faults import Findings
 from cabc.record.checks.heads import AnchoredHead, signature_fault
 from cabc.record.keys import PublicKey
@@ -25,10 +25,10 @@ from cabc.record.types import (
     Publication,
     RetentionRecord,
     StoredDocument,
-    Trigger,
 )
+from cabc.record.waiting import Waiting
 
-__all__ = ["Chains"]
+__all__ = ["Chains", "named_digests"]
 
 
 class Chains:
@@ -55,9 +55,7 @@ class Chains:
         self.publications: list[tuple[str, Publication]] = []
         self.assessments: list[Assessment] = []
         self._dropped_bodies: dict[tuple[str, str], int] = {}
-        self._triggers: dict[tuple[str, int], Trigger] = {}
-        self._collections: dict[tuple[str, int], str] = {}
-        self._assessed: set[tuple[str, str]] = set()
+        self._waiting = Waiting()
 
     def check(self) -> None:
         """Go through all chains; `system` first, because it says which bodies may be gone."""
@@ -86,12 +84,12 @@ class Chains:
             where = _where(row)
             try:
                 entry = schema.entry_of(row)
+                self._check_link(where, entry, previous, first=not begun)
+                self._check_body(where, entry)
             except ValueError as error:
                 self._findings.add(where, f"no entry: {_first_mistake(error)}")
                 previous, begun = None, True
                 continue
-            self._check_link(where, entry, previous, first=not begun)
-            self._check_body(where, entry)
             if entry.seq in wanted:
                 hashes[entry.seq] = entry.hash
             head = heads.get(entry.seq)
@@ -163,10 +161,11 @@ class Chains:
             where = f"heads {row.chain} {row.seq}"
             try:
                 head = schema.head_of(row)
+                fault = signature_fault(head, self._keys)
             except ValueError as error:
                 self._findings.add(where, f"no signed head: {_first_mistake(error)}")
                 continue
-            if fault := signature_fault(head, self._keys):
+            if fault:
                 self._findings.add(where, fault)
             found[head.seq] = head
         return found
@@ -174,19 +173,11 @@ class Chains:
     # What the bodies say
 
     def _learn(self, where: str, entry: Entry, body: Model) -> None:
-        subject = subject_of(entry.chain) or ""
-        for name in _digests(body):
+        self._waiting.see(entry.chain, entry.seq, body)
+        for name in named_digests(body):
             self.references.setdefault(name, where)
         match body:
-            case Trigger():
-                self._triggers[entry.chain, entry.seq] = body
-            case Collection():
-                self._collections[entry.chain, entry.seq] = body.id
-                for place, trigger in list(self._triggers.items()):
-                    if place[0] == entry.chain and answers(body, trigger):
-                        del self._triggers[place]
             case Assessment():
-                self._assessed.add((subject, body.collection))
                 self.assessments.append(body)
             case Publication():
                 self.publications.append((where, body))
@@ -199,17 +190,15 @@ class Chains:
                 pass
 
     def _check_pending(self) -> None:
-        expected = {(*place, "trigger") for place in self._triggers}
-        for (chain, seq), id_ in self._collections.items():
-            if (subject_of(chain) or "", id_) not in self._assessed:
-                expected.add((chain, seq, "collection"))
+        expected = self._waiting.rows()
         found = {tuple(row) for row in self._connection.execute(select(schema.pending))}
         for chain, seq, kind in sorted(expected ^ found, key=str):
             wrong = "is not listed as waiting" if (chain, seq, kind) in expected else "is listed as waiting and is not"
             self._findings.add(f"pending {chain} {seq} {kind}", wrong)
 
 
-def _digests(body: Model) -> Iterable[str]:
+def named_digests(body: Model) -> Iterable[str]:
+    """Give the digests of the stored bytes that a body names."""
     match body:
         case Collection():
             for leaf in body.leaves:
