@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from cabc.document.model import BaselineTarget, Measurement
 from cabc.errors import CabcError
-from cabc.measurement import CompareError, Registry, cast, compare, in_unit, mistakes, moved, wanted
+from cabc.measurement import CompareError, Registry, compare, in_unit, mistakes, moved, wanted
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -222,37 +222,6 @@ def test_bad_conversion_is_an_error() -> None:
 @pytest.mark.parametrize("unit", ["2**99999", "second**99999", "1e9999", "__import__", "a.b", "(second)", "s" * 100])
 def test_hostile_unit_is_refused(unit: str) -> None:
     assert [each.key for each in mistakes(measurement("numeric", "LessThan", 1, unit=unit))] == ["unit"]
-
-
-@pytest.mark.parametrize(
-    ("text", "into", "expected"),
-    [
-        ("0.9", "numeric", 0.9),
-        (" 12 ", "numeric", 12),
-        ("-1e-3", "numeric", -0.001),
-        ("TRUE", "boolean", True),
-        ("false", "boolean", False),
-        (3, "string", "3"),
-        (True, "string", "true"),
-        (0.5, "numeric", 0.5),
-        (["1", "2"], "numeric", [1, 2]),
-        ("x", None, "x"),
-    ],
-)
-def test_cast(text: Any, into: Any, expected: Any) -> None:
-    result = cast(text, into)
-
-    assert (result, type(result)) == (expected, type(expected))
-
-
-@pytest.mark.parametrize(
-    ("value", "into"),
-    [("nan", "numeric"), ("inf", "numeric"), ("1_000", "numeric"), ("0x10", "numeric"), ("\u0661", "numeric"),
-     (True, "numeric"), ("yes", "boolean"), (1, "boolean"), ("", "numeric"), ("9" * 101, "numeric")],
-)  # fmt: skip
-def test_cast_refuses(value: Any, into: Any) -> None:
-    with pytest.raises(CompareError, match="cannot be cast"):
-        cast(value, into)
 
 
 def test_baseline_moves_by_its_margins() -> None:

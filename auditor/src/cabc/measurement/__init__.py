@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cabc.measurement.base import CompareError, DataType, Mistake, Strategy
-from cabc.measurement.judge import cast, compare, in_unit, mistakes, moved, wanted
+from cabc.measurement.judge import compare, in_unit, mistakes, moved, wanted
 from cabc.measurement.registry import Registry, installed
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "Mistake",
     "Registry",
     "Strategy",
-    "cast",
     "compare",
     "in_unit",
     "installed",

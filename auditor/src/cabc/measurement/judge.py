@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Any, Literal
 
 from cabc.document.model import BaselineTarget, Measurement
 from cabc.measurement.base import CompareError, Mistake
@@ -14,10 +12,7 @@ from cabc.measurement.registry import Registry, installed
 from cabc.measurement.types import kind_of, shown
 from cabc.measurement.units import convert
 
-__all__ = ["cast", "compare", "in_unit", "mistakes", "moved", "wanted"]
-
-_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
-_WORDS = {"true": True, "false": False}
+__all__ = ["compare", "in_unit", "mistakes", "moved", "wanted"]
 
 
 def compare(measurement: Measurement, value: object, target: object, registry: Registry | None = None) -> bool:
@@ -56,25 +51,6 @@ def in_unit(measurement: Measurement, value: object) -> object:
     if not isinstance(value, int | float) or (isinstance(value, float) and not math.isfinite(value)):
         return value
     return convert(value, measurement.value_unit, measurement.unit)
-
-
-def cast(value: object, into: Literal["numeric", "boolean", "string"] | None) -> Any:
-    """Return a value as the interface's `cast` wants it; CompareError when it cannot be read so."""
-    if into is None:
-        return value
-    if isinstance(value, list):
-        return [cast(member, into) for member in value]
-    if into == "string":
-        return value if isinstance(value, str) else shown(value)
-    if isinstance(value, bool) if into == "boolean" else isinstance(value, int | float) and not isinstance(value, bool):
-        return value
-    text = value.strip() if isinstance(value, str) else ""
-    if into == "numeric" and len(text) <= 100 and _NUMBER.fullmatch(text):  # noqa: PLR2004 (no number is longer)
-        return int(text) if text.lstrip("+-").isdigit() else float(text)
-    if into == "boolean" and text.lower() in _WORDS:
-        return _WORDS[text.lower()]
-    msg = f"found {kind_of(value)} ({shown(value)}), which cannot be cast to {into}"
-    raise CompareError(msg)
 
 
 def moved(target: BaselineTarget, baseline: object) -> object:
