@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import ClassVar
+from typing import IO, ClassVar
 
 from cabc.document.interfaces import CommandInterface
 from cabc.interfaces.base import Retrieved, RetrieveError, SubjectFacts, Value
@@ -24,6 +24,8 @@ from cabc.text import one_line
 __all__ = ["CommandPlugin"]
 
 _PLACE = re.compile(r"\{([a-z0-9-]+)\}")
+_WRITTEN = 16_000_000
+"""Bytes of a file that the command writes, its output among them."""
 _LAUNCHER = Path(__file__).with_name("_limited.py")
 
 
@@ -95,56 +97,57 @@ def _text(name: str, parameter: Parameter, value: str | float | bool, subject: S
 
 
 async def _run(argv: list[str], connection: CommandConnection) -> bytes:
-    limits = [str(connection.cpu_seconds), str(connection.memory_bytes), str(connection.max_bytes)]
-    with tempfile.TemporaryDirectory(prefix="cabc-command-") as folder:
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *[sys.executable, "-I", "-S", str(_LAUNCHER), *limits, *argv],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env=dict(connection.environment),
-                cwd=folder,
-                start_new_session=True,
-            )
-        except OSError as error:
-            msg = f"the command cannot be started: {error.strerror}"
-            raise RetrieveError(msg) from error
-        try:
-            async with asyncio.timeout(connection.timeout):
-                output, errors = await asyncio.gather(
-                    _read(process.stdout, connection.max_bytes), _read(process.stderr, 10_000, cut=True)
-                )
-                code = await process.wait()
-        except TimeoutError as error:
-            msg = f"the command did not end within {connection.timeout:g} s"
-            raise RetrieveError(msg) from error
-        finally:
-            await _end(process)
-    if code != 0:
-        last = one_line(redact_text(errors.decode(errors="replace").strip().rpartition("\n")[2], connection.redact))
-        msg = f"the command ended with {_how(code)}{': ' + last if last else ''}"
-        raise RetrieveError(msg)
-    return output
+    """Return what the command prints. It prints into files, so that no child of it can hold us by an open pipe."""
+    written = max(_WRITTEN, connection.max_bytes + 1)
+    limits = [str(connection.cpu_seconds), str(connection.memory_bytes), str(written)]
+    with (
+        tempfile.TemporaryFile() as output,
+        tempfile.TemporaryFile() as errors,
+        tempfile.TemporaryDirectory(prefix="cabc-command-") as folder,
+    ):
+        code = await _ended([*limits, *argv], connection, folder, output, errors)
+        output.seek(0)
+        body = output.read(connection.max_bytes + 1)
+        if len(body) > connection.max_bytes:
+            msg = f"the command's output is larger than {connection.max_bytes} bytes (the connection's limit)"
+            raise RetrieveError(msg)
+        if code != 0:
+            errors.seek(max(0, errors.seek(0, os.SEEK_END) - 2000))
+            said = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+            last = one_line(redact_text(said, connection.redact))
+            msg = f"the command ended with {_how(code)}{': ' + last if last else ''}"
+            raise RetrieveError(msg)
+    return body
+
+
+async def _ended(
+    arguments: list[str], connection: CommandConnection, folder: str, output: IO[bytes], errors: IO[bytes]
+) -> int:
+    """Start the command with its limits and return its exit code; it and all its children are gone afterwards."""
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *[sys.executable, "-I", "-S", str(_LAUNCHER), *arguments],
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=errors,
+            env=dict(connection.environment),
+            cwd=folder,
+            start_new_session=True,
+        )
+    except OSError as error:
+        msg = f"the command cannot be started: {error.strerror}"
+        raise RetrieveError(msg) from error
+    try:
+        async with asyncio.timeout(connection.timeout):
+            return await process.wait()
+    except TimeoutError as error:
+        msg = f"the command did not end within {connection.timeout:g} s"
+        raise RetrieveError(msg) from error
+    finally:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        await process.wait()
 
 
 def _how(code: int) -> str:
     return f"exit code {code}" if code > 0 else f"signal {signal.Signals(-code).name}"
-
-
-async def _read(stream: asyncio.StreamReader | None, limit: int, *, cut: bool = False) -> bytes:
-    body = b""
-    while stream is not None and (chunk := await stream.read(65536)):
-        body += chunk
-        if len(body) > limit and not cut:
-            msg = f"the command's output is larger than {limit} bytes (the connection's limit)"
-            raise RetrieveError(msg)
-        body = body[-limit:]
-    return body
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the whole group: what the command started ends with it."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()

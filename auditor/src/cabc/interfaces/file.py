@@ -112,8 +112,9 @@ def _parquet(table: bytes, column: str) -> Iterator[Any]:
         raise ExtractError(msg) from error
     try:
         # Dictionary-coded, so that a page which repeats one long value a million times stays one long value.
-        file = parquet.ParquetFile(pa.BufferReader(table), read_dictionary=[column])
-        _measured(file, column)
+        metadata = parquet.read_metadata(pa.BufferReader(table))
+        _measured(metadata, column)
+        file = parquet.ParquetFile(pa.BufferReader(table), metadata=metadata, read_dictionary=[column])
         for batch in file.iter_batches(batch_size=4096, columns=[column]):
             cells = batch.column(0)
             if pa.types.is_dictionary(cells.type):
@@ -126,15 +127,12 @@ def _parquet(table: bytes, column: str) -> Iterator[Any]:
         raise ExtractError(msg) from error
 
 
-def _measured(file: Any, column: str) -> None:
+def _measured(metadata: Any, column: str) -> None:
     """Judge the column by what the file says of itself, before any of it is unfolded."""
     from pyarrow import types
 
-    metadata, names = (
-        file.metadata,
-        [file.metadata.schema.column(index).path for index in range(file.metadata.num_columns)],
-    )
-    if column not in names or types.is_nested(file.schema_arrow.field(column).type):
+    names = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
+    if column not in names or types.is_nested(metadata.schema.to_arrow_schema().field(column).type):
         msg = f"the file has no plain column {column!r}; its columns: {', '.join(names[:20])}"
         raise ExtractError(msg)
     place = names.index(column)
