@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from cabc.record.types import Publication
 from cabc.service.problems import ProblemError
 from cabc.service.state import State
+from cabc.text import safe
 
 __all__ = ["MEDIA", "PublicFile", "Said", "file_of", "latest", "public_files", "published_subjects", "said"]
 
@@ -16,10 +17,8 @@ MEDIA = {
     ".json": "application/json",
     ".svg": "image/svg+xml",
     ".atom": "application/atom+xml",
-    ".xml": "application/atom+xml",
-    ".html": "text/html; charset=utf-8",
 }
-PUBLIC = ("status.json", "badge.json", "badge.svg", "statement.json", "statement.dsse.json", "feed.atom", "feed.xml")
+PUBLIC = frozenset({"status.json", "badge.json", "badge.svg", "statement.dsse.json", "feed.atom"})
 """Reports may lie beside these and are nobody's but their readers'."""
 
 
@@ -45,23 +44,22 @@ def latest(state: State, subject: str) -> Publication:
 
 
 def public_files(publication: Publication) -> dict[str, str]:
-    """Return the public files of a publication: last part of the name to the whole name."""
-    names = {name.rpartition("/")[2]: name for name in publication.files}
-    return {short: name for short, name in names.items() if short in PUBLIC}
+    """Return the public files of a publication with their digests."""
+    return {name: digest for name, digest in publication.files.items() if name in PUBLIC}
 
 
-def file_of(state: State, subject: str, short: str) -> PublicFile:
+def file_of(state: State, subject: str, name: str) -> PublicFile:
     """Return a public file's bytes; what differs from the record is never given out."""
     publication = latest(state, subject)
-    name = public_files(publication).get(short)
-    if name is None:
+    digest = public_files(publication).get(name)
+    if digest is None:
         raise ProblemError(404, "There is no published file with this name.")
     folder = state.home.published.resolve()
-    for path in (folder / name, folder / subject / name):
-        if path.resolve().is_relative_to(folder) and path.is_file():
-            body = path.read_bytes()
-            if f"sha256:{hashlib.sha256(body).hexdigest()}" == publication.files[name]:
-                return PublicFile(body, MEDIA.get("." + short.rpartition(".")[2], "application/octet-stream"))
+    path = (folder / subject / name).resolve()
+    if path.is_relative_to(folder) and path.is_file():
+        body = path.read_bytes()
+        if f"sha256:{hashlib.sha256(body).hexdigest()}" == digest:
+            return PublicFile(body, MEDIA.get("." + name.rpartition(".")[2], "application/octet-stream"))
     raise ProblemError(503, "The published file is being renewed, or is not what the record says.")
 
 
@@ -70,6 +68,7 @@ class Said:
     """What the published status says, for the public page."""
 
     mode: str
+    cause: str | None
     facts: dict[str, str]
 
 
@@ -81,15 +80,23 @@ def said(state: State, subject: str) -> Said | None:
         return None
     if not isinstance(found, dict) or found.get("mode") not in _MODES:
         return None
-    facts = {title: str(found[key]) for key, title in _FACTS.items() if isinstance(found.get(key), str)}
-    return Said(found["mode"], facts)
+    facts = {title: value for title, *path in _FACTS if (value := _text(found, path))}
+    return Said(found["mode"], _text(found, ["cause"]), facts)
+
+
+def _text(found: object, path: list[str]) -> str | None:
+    for key in path:
+        found = found.get(key) if isinstance(found, dict) else None
+    return safe(str(found)) if isinstance(found, str | int) else None
 
 
 _MODES = {"self-assessment", "third-party", "certification"}
-_FACTS = {
-    "specification": "Specification",
-    "modelVersion": "Model version",
-    "modelDigest": "Model artefact",
-    "assessed": "Assessed",
-    "assessment": "Assessment",
-}
+_FACTS = (
+    ("Since", "since"),
+    ("Valid until", "validUntil"),
+    ("Model version", "subject", "version"),
+    ("Model artefact", "subject", "digest"),
+    ("Specification", "specification", "id"),
+    ("Version of the specification", "specification", "version"),
+    ("Assessed", "assessment", "ended"),
+)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 from fastapi import Response
 
 from cabc.record.types import Assessment
-from cabc.report.types import Reader, ReportView
+from cabc.report.formats import render
+from cabc.report.types import Reader
 from cabc.report.view import view
 from cabc.service.access import Permission, Principal
 from cabc.service.problems import ProblemError
@@ -16,12 +16,13 @@ from cabc.service.state import State
 
 __all__ = ["Format", "answer", "evidence"]
 
-Format = Literal["html", "pdf", "md", "json"]
+Format = Literal["html", "pdf", "md", "json", "csv"]
 _MEDIA = {
     "html": "text/html; charset=utf-8",
     "pdf": "application/pdf",
     "md": "text/markdown; charset=utf-8",
     "json": "application/json",
+    "csv": "text/csv; charset=utf-8",
 }
 _SEALED = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; sandbox"
 """A report stands alone and has its style in itself; nothing in it may run or load."""
@@ -40,7 +41,7 @@ def answer(state: State, assessment: Assessment, by: Principal, reader: Reader, 
     name = f"{assessment.subject.name}-{assessment.id}-{reader}.{wanted}".replace('"', "")
     how = "inline" if wanted == "html" else "attachment"
     return Response(
-        _renderer(wanted)(report),
+        render(report, wanted),
         media_type=_MEDIA[wanted],
         headers={"Content-Security-Policy": _SEALED, "Content-Disposition": f'{how}; filename="{_plain(name)}"'},
     )
@@ -64,24 +65,6 @@ def evidence(state: State, assessment: Assessment, digest: str) -> Response:
                     },
                 )
     raise ProblemError(404, "This assessment has no evidence with this digest.")
-
-
-def _renderer(wanted: Format) -> Callable[[ReportView], bytes]:
-    match wanted:
-        case "html":
-            from cabc.report.html import html
-
-            return html
-        case "pdf":
-            from cabc.report.pdf import pdf
-
-            return pdf
-        case "md":
-            from cabc.report.markdown import markdown
-
-            return markdown
-        case "json":
-            return lambda report: report.model_dump_json(indent=2).encode()
 
 
 def _plain(name: str) -> str:

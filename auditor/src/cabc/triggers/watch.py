@@ -133,28 +133,34 @@ class KubernetesEvents:
     """Events of the cluster that this process runs in, or of the current kubeconfig."""
 
     def __init__(self, *, seconds: int = 300) -> None:
-        from kubernetes import client, config
-        from kubernetes import watch as watching
-
-        try:
-            config.load_incluster_config()
-        except config.ConfigException:
-            config.load_kube_config()
-        self._api = client.CustomObjectsApi()
-        self._error = client.ApiException
-        self._watching = watching
         self._seconds = seconds
+        self._api: Any = None
         self._watch: Any = None
 
+    def _connected(self) -> Any:
+        """Return the client; made when first needed, so that a cluster that is away is tried again."""
+        if self._api is None:
+            from kubernetes import client, config
+
+            try:
+                config.load_incluster_config()
+            except config.ConfigException:
+                config.load_kube_config()
+            self._api = client.CustomObjectsApi()
+        return self._api
+
     def list(self) -> tuple[list[dict[str, Any]], str]:
-        found = self._api.list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=30)
+        found = self._connected().list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=30)
         return list(found["items"]), str(found["metadata"]["resourceVersion"])
 
     def watch(self, version: str) -> Iterator[Mapping[str, Any]]:
-        self._watch = self._watching.Watch()
+        from kubernetes import client
+        from kubernetes import watch as watching
+
+        self._watch = watching.Watch()
         try:
             yield from self._watch.stream(
-                self._api.list_cluster_custom_object,
+                self._connected().list_cluster_custom_object,
                 GROUP,
                 VERSION,
                 PLURAL,
@@ -162,7 +168,7 @@ class KubernetesEvents:
                 timeout_seconds=self._seconds,
                 _request_timeout=self._seconds + 30,
             )
-        except self._error as error:
+        except client.ApiException as error:
             if error.status == GONE:
                 raise GoneError from error
             raise

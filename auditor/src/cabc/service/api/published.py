@@ -27,8 +27,7 @@ def subjects(state: StateOf, limit: Limit = 100, cursor: Cursor = None) -> Page[
 def publication(subject: Subject, state: StateOf, response: Response) -> Publication:
     found = published.latest(state, subject)
     response.headers.update(_OPEN)
-    public = {short: found.files[name] for short, name in published.public_files(found).items()}
-    return found.model_copy(update={"files": public})
+    return found.model_copy(update={"files": published.public_files(found)})
 
 
 @router.get(
@@ -38,7 +37,7 @@ def publication(subject: Subject, state: StateOf, response: Response) -> Publica
     responses={
         200: {
             "description": "The file, byte for byte as the record has its digest.",
-            "content": {media.partition(";")[0]: {} for media in published.MEDIA.values() if "html" not in media},
+            "content": {media: {} for media in published.MEDIA.values()},
         }
     },
 )

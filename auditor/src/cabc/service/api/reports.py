@@ -30,6 +30,7 @@ BYTES = {"schema": {"type": "string", "format": "binary"}}
                 "text/html": BYTES,
                 "application/pdf": BYTES,
                 "text/markdown": BYTES,
+                "text/csv": BYTES,
                 "application/json": {"schema": {"type": "object"}},
             },
         }
