@@ -11,6 +11,7 @@ from cabc.record.chain import draft
 from cabc.record.database import DatabaseRecord
 
 from tests.support import cabc as sample
+from tests.support.cabc import SUBJECT
 
 
 @pytest.fixture
@@ -24,8 +25,8 @@ def book(tmp_path: Path) -> Iterator[DatabaseRecord]:
 def three_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with a record of three runs, one of them published; to be copied, not changed."""
     folder = tmp_path_factory.mktemp("three-runs")
-    (folder / "published").mkdir()
-    (folder / "published" / "report.html").write_bytes(b"<p>conformant</p>")
+    (folder / "published" / SUBJECT).mkdir(parents=True)
+    (folder / "published" / SUBJECT / "report.html").write_bytes(b"<p>conformant</p>")
     with sample.record(folder) as book:
         for number in range(1, 4):
             sample.run(book, number)

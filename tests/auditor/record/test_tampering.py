@@ -20,6 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support import cabc as sample
+from tests.support.cabc import SUBJECT
 
 FLIPS = settings(
     max_examples=int(os.environ.get("CABC_TEST_FLIPS", "12")),
@@ -138,7 +139,7 @@ def test_a_byte_of_an_anchor(intact: Path, data: st.DataObject, position: int, m
 @given(position=st.integers(0, 10**6), mask=MASKS)
 def test_a_byte_of_a_published_file(intact: Path, position: int, mask: int) -> None:
     with _copy(intact) as home:
-        file = home / "published" / "report.html"
+        file = home / "published" / SUBJECT / "report.html"
         _flip(file, position, mask)
         assert [fault.split(":")[0] for fault in _faults(home)] == [str(file)]
 

@@ -218,7 +218,7 @@ def test_a_clock_that_went_back_is_named(folder: Path) -> None:
 
 
 def test_a_changed_and_a_missing_published_file_are_named(folder: Path) -> None:
-    file = folder / "published" / "report.html"
+    file = folder / "published" / SUBJECT / "report.html"
     file.write_bytes(b"<p>Conformant</p>")
     assert _faults(folder) == [
         f"{file}: is not what was published; named by entries publish:{SUBJECT} 1 publication a1:2026-11-24T12:00:00Z"
@@ -230,7 +230,7 @@ def test_a_changed_and_a_missing_published_file_are_named(folder: Path) -> None:
 def test_a_publication_cannot_point_at_files_elsewhere(folder: Path) -> None:
     with sample.record(folder) as book:
         later = NOW + dt.timedelta(days=1)
-        book.append([draft(sample.publication({"../keys/assess.key": digest(b"")}, published=later))])
+        book.append([draft(sample.publication({"../../keys/assess.key": digest(b"")}, published=later))])
     assert any("names a file outside the published folder" in fault for fault in _faults(folder))
 
 

@@ -17,7 +17,7 @@ from cabc.interfaces.base import ExtractError
 from cabc.interfaces.dsse import unseal
 from cabc.interfaces.structured import parse_json
 from cabc.loading import load_text
-from cabc.record.store import Record
+from cabc.record.store import Record, RecordReader
 from cabc.record.types import Assessment, Collection, LeafEvidence, Verdict
 
 __all__ = ["carried", "context_for", "keep_document", "stored_document"]
@@ -43,7 +43,7 @@ def _with_nested(path: str, document: LoadedDocument) -> Iterator[tuple[str, Loa
             yield from _with_nested(holder.document.path, document.nested[holder.document.digest])
 
 
-def stored_document(record: Record, digest: str) -> LoadedDocument:
+def stored_document(record: RecordReader, digest: str) -> LoadedDocument:
     """Return a document out of the record, loaded."""
 
     def text(wanted: str) -> bytes:
@@ -65,7 +65,7 @@ def carried(previous: Collection, due: frozenset[str], document: LoadedDocument)
     return [each for each in previous.leaves if each.path not in fresh]
 
 
-def context_for(record: Record, document: LoadedDocument, collection: Collection, now: dt.datetime) -> Context:
+def context_for(record: RecordReader, document: LoadedDocument, collection: Collection, now: dt.datetime) -> Context:
     """Return what the assessment of a collection needs besides its evidence."""
     subject, policy = collection.subject.name, document.specification.status_policy
     last = record.assessments(subject, limit=1)
@@ -82,12 +82,12 @@ def context_for(record: Record, document: LoadedDocument, collection: Collection
     )
 
 
-def _outcome(record: Record, document: LoadedDocument, assessment: Assessment) -> Outcome:
+def _outcome(record: RecordReader, document: LoadedDocument, assessment: Assessment) -> Outcome:
     findings = record.findings(assessment.id)
     return outcome(findings, document.specification.status_policy, assessment.trigger.requirements or None)
 
 
-def _baseline(record: Record, document: LoadedDocument, subject: str) -> Mapping[str, object]:
+def _baseline(record: RecordReader, document: LoadedDocument, subject: str) -> Mapping[str, object]:
     """Return the values of the pinned assessment; none are read for a document without targets that need them."""
     relative = any(
         isinstance(leaf.element, Measurement) and isinstance(leaf.element.target, BaselineTarget)
@@ -101,7 +101,7 @@ def _baseline(record: Record, document: LoadedDocument, subject: str) -> Mapping
 
 
 def _seen(
-    record: Record, document: LoadedDocument, collection: Collection, last: list[Assessment]
+    record: RecordReader, document: LoadedDocument, collection: Collection, last: list[Assessment]
 ) -> Mapping[str, Seen]:
     """Return the last signed result of each leaf that another party answers for."""
     wanted = {

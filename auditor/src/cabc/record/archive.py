@@ -72,7 +72,7 @@ class _Export:
         self._record = record
         self._writer = writer
         self._blobs: set[str] = set()
-        self._files: set[str] = set()
+        self._files: dict[str, Mapping[str, str]] = {}
         self._ends: dict[str, int] = {}
 
     def write(self, chains: Sequence[str], keys: Keys, anchors: Sequence[Path], published: Path | None) -> None:
@@ -97,7 +97,7 @@ class _Export:
             if (body := _body(entry)) is not None:
                 self._blobs.update(named_digests(body))
                 if isinstance(body, Publication):
-                    self._files.update(body.files)
+                    self._files[body.subject] = body.files
             self._ends[chain] = entry.seq
             yield canonical_model(entry).encode() + b"\n"
 
@@ -116,7 +116,7 @@ class _Export:
         return head.seq <= self._ends.get(head.chain, 0)
 
     def _published(self, folder: Path) -> None:
-        for name in sorted(self._files):
+        for name in sorted(f"{subject}/{name}" for subject, files in self._files.items() for name in files):
             file = folder / name
             if file.is_file() and file.resolve().is_relative_to(folder.resolve()):
                 self._writer.add(f"published/{name}", iter([file.read_bytes()]))

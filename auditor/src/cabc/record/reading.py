@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from sqlalchemy import Engine, Select, select
+from sqlalchemy import Engine, Select, func, select
 
 from cabc.document.base import Model
 from cabc.record import schema
@@ -41,8 +41,21 @@ _PAGE = 500
 class Reader:
     """Answers every question through an index; nothing reads the whole history."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, *, until: tuple[str, int] | None = None) -> None:
         self.engine = engine
+        self._until = until
+
+    def before(self, assessment: Assessment) -> Reader:
+        """Return the record as this assessment found it: its chain ends where the assessment begins."""
+        chain = f"assess:{assessment.subject.name}"
+        parts = entries.c.kind.in_(("observation", "finding")) & (entries.c.parent == assessment.id)
+        own = (entries.c.kind == "assessment") & (entries.c.key == assessment.id)
+        with reading(self.engine) as connection:
+            firsts = [
+                connection.execute(select(func.min(entries.c.seq)).where(entries.c.chain == chain, which)).scalar()
+                for which in (parts, own)
+            ]
+        return Reader(self.engine, until=(chain, min(seq for seq in (*firsts, 2**62) if seq is not None)))
 
     def close(self) -> None:
         """Let the database go."""
@@ -193,9 +206,23 @@ class Reader:
         """Return the body of any entry by its kind and key."""
         return self._one(KINDS[kind][0], _named(kind, key))
 
+    def has(self, kind: str, key: str) -> bool:
+        """Tell whether there is such an entry, with its body or without."""
+        return bool(self._bodies(_named(kind, key).limit(1)))
+
+    def parts(self, assessment: str) -> list[tuple[str, str]]:
+        """Return kind and key of an assessment's observations and findings."""
+        columns = select(entries.c.kind, entries.c.key)
+        own = entries.c.kind.in_(("observation", "finding")) & (entries.c.parent == assessment)
+        with reading(self.engine) as connection:
+            return [(kind, key) for kind, key in connection.execute(columns.where(own).order_by(entries.c.seq))]
+
     # Shared
 
     def _bodies(self, query: Select[Any]) -> list[tuple[int, str | None]]:
+        if self._until is not None:
+            chain, end = self._until
+            query = query.where((entries.c.chain != chain) | (entries.c.seq < end))
         with reading(self.engine) as connection:
             return [(seq, body) for seq, body in connection.execute(query)]
 

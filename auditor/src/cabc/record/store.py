@@ -24,7 +24,7 @@ from cabc.record.types import (
     Waiver,
 )
 
-__all__ = ["Draft", "Record", "RunBusyError"]
+__all__ = ["Draft", "Record", "RecordReader", "RunBusyError"]
 
 M = TypeVar("M", bound=Model)
 
@@ -43,34 +43,15 @@ class RunBusyError(Exception):
     """Another process works on this subject and its lease has not expired."""
 
 
-class Record(Protocol):
-    """Append-only, hash-chained, signed. Synchronous; the engine calls it from a thread where it must not block."""
-
-    def append(self, drafts: Sequence[Draft]) -> list[Entry]:
-        """Append all or nothing, in one transaction; sign and anchor the heads.
-
-        A (chain, kind, key) that is there already is left alone and returned: doing it again changes nothing.
-        """
-        ...
-
-    def put_evidence(self, evidence: Evidence, body: bytes) -> None:
-        """Keep bytes under their digest; again is no change."""
-        ...
+class RecordReader(Protocol):
+    """What can be asked: of the record, or of an archive."""
 
     def evidence_body(self, digest: str) -> bytes | None:
         """Return the bytes, None when retention dropped them. Raises IntegrityError when they do not match."""
         ...
 
-    def put_document(self, subject: str, text: bytes, path: str) -> str:
-        """Keep a specification (or nested one) under its digest and return that."""
-        ...
-
     def document(self, digest: str) -> bytes | None:
         """Return the text of a specification."""
-        ...
-
-    def lease(self, subject: str, purpose: str, *, seconds: float = 60.0) -> AbstractContextManager[None]:
-        """Hold the subject for one run, renewed while held; RunBusyError when somebody else does."""
         ...
 
     def subjects(self) -> list[str]: ...
@@ -115,4 +96,27 @@ class Record(Protocol):
 
     def current(self, at: dt.datetime) -> dict[str, Status]:
         """Return the status of every subject at an instant."""
+        ...
+
+
+class Record(RecordReader, Protocol):
+    """Append-only, hash-chained, signed. Synchronous; the engine calls it from a thread where it must not block."""
+
+    def append(self, drafts: Sequence[Draft]) -> list[Entry]:
+        """Append all or nothing, in one transaction; sign and anchor the heads.
+
+        A (chain, kind, key) that is there already is left alone and returned: doing it again changes nothing.
+        """
+        ...
+
+    def put_evidence(self, evidence: Evidence, body: bytes) -> None:
+        """Keep bytes under their digest; again is no change."""
+        ...
+
+    def put_document(self, subject: str, text: bytes, path: str) -> str:
+        """Keep a specification (or nested one) under its digest and return that."""
+        ...
+
+    def lease(self, subject: str, purpose: str, *, seconds: float = 60.0) -> AbstractContextManager[None]:
+        """Hold the subject for one run, renewed while held; RunBusyError when somebody else does."""
         ...

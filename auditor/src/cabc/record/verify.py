@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cabc.errors import CabcError
-from cabc.record.checks.chains import Chains
+from cabc.record.checks.chains import Chains, named_digests
 from cabc.record.checks.faults import Fault, Findings
 from cabc.record.checks.heads import behind, read_anchors
 from cabc.record.checks.stored import check_evidence, check_published
@@ -59,7 +59,7 @@ def verify(
             if anchors:
                 _check_reach(anchors, chains, known, findings)
         if recompute is not None and not findings.faults:
-            _check_verdicts(chains.assessments, recompute, findings)
+            _check_verdicts(record, chains, recompute, findings)
     return findings.faults
 
 
@@ -84,11 +84,16 @@ def _check_reach(anchors: Sequence[Path], chains: Chains, keys: Mapping[str, Pub
         findings.add(where, what)
 
 
-def _check_verdicts(assessments: Iterable[Assessment], recompute: Recompute, findings: Findings) -> None:
-    for assessment in assessments:
+def _check_verdicts(record: Reader, chains: Chains, recompute: Recompute, findings: Findings) -> None:
+    for assessment in chains.assessments:
         where = f"assessment {assessment.id} of {assessment.subject.name}"
-        findings.counts["verdicts recomputed"] += 1
         with _any_trouble(where, findings):
+            collection = record.collection(assessment.collection)
+            needed = set(named_digests(collection)) if collection else set()
+            if gone := {name for name in needed & chains.dropped if record.evidence_body(name) is None}:
+                findings.counts["assessments that retention left without evidence"] += bool(gone)
+                continue
+            findings.counts["assessments judged again"] += 1
             for line in recompute(assessment):
                 findings.add(where, line)
 

@@ -33,21 +33,19 @@ def check_evidence(connection: Connection, chains: Chains, findings: Findings) -
 
 
 def check_published(folder: Path, chains: Chains, findings: Findings) -> None:
-    """Compare every published file with the last publication that names it."""
-    latest: dict[tuple[str, str], tuple[str, str]] = {}
-    for where, publication in chains.publications:
-        for name, wanted in publication.files.items():
-            latest[publication.subject, name] = (wanted, where)
-    for (_, name), (wanted, where) in sorted(latest.items()):
-        findings.counts["published files"] += 1
-        file = folder / name
-        if not file.resolve().is_relative_to(folder.resolve()):
-            findings.add(where, f"names a file outside the published folder: {name}")
-            continue
-        try:
-            found = digest(file.read_bytes())
-        except OSError as error:
-            findings.add(str(file), f"cannot be read: {error.strerror}; named by {where}")
-            continue
-        if found != wanted:
-            findings.add(str(file), f"is not what was published; named by {where}")
+    """Compare the files of each subject's last publication, `<subject>/<name>`, with what was published."""
+    latest = {publication.subject: (where, publication) for where, publication in chains.publications}
+    for subject, (where, publication) in sorted(latest.items()):
+        for name, wanted in sorted(publication.files.items()):
+            findings.counts["published files"] += 1
+            file = folder / subject / name
+            if not file.resolve().is_relative_to(folder.resolve()):
+                findings.add(where, f"names a file outside the published folder: {name}")
+                continue
+            try:
+                found = digest(file.read_bytes())
+            except OSError as error:
+                findings.add(str(file), f"cannot be read: {error.strerror}; named by {where}")
+                continue
+            if found != wanted:
+                findings.add(str(file), f"is not what was published; named by {where}")
