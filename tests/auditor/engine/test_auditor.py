@@ -217,13 +217,13 @@ def test_collection_of_a_killed_run_is_assessed_first(tmp_path: Path, book: Data
     backend.values["/a"] = 1
     result = run(auditor(tmp_path, book, backend, clock=clock), spec, clock)
 
-    assert [each.assessment.collection for each in result.assessed][0] == left.id
+    assert result.assessed[0].assessment.collection == left.id
     assert [each.assessment.verdict for each in result.assessed] == [Verdict.NOT_SATISFIED, Verdict.SATISFIED]
     assert book.pending_collections("scoring") == []
 
 
 def test_triggers_during_a_run_lead_to_exactly_one_more(tmp_path: Path, book: DatabaseRecord) -> None:
-    backend = Backend({"/a": 1, "/b": 1}, delay=0.3)
+    backend = Backend({"/a": 1, "/b": 1}, delay=1.0)
     spec = document(requirement("a", leaf("a")), requirement("b", leaf("b")))
     engine = auditor(tmp_path, book, backend)
 
@@ -231,8 +231,10 @@ def test_triggers_during_a_run_lead_to_exactly_one_more(tmp_path: Path, book: Da
         return dt.datetime.now(dt.UTC)
 
     async def many() -> list[RunResult]:
+        running = asyncio.Event()
+        backend.hook = lambda _: running.set()
         first = asyncio.create_task(engine.run(spec, trigger(now)))
-        await asyncio.sleep(0.15)
+        await running.wait()
         late = [engine.run(spec, trigger(now, "d/a")) for _ in range(3)]
         late += [engine.run(spec, trigger(now, "d/b")) for _ in range(3)]
         return list(await asyncio.gather(first, *late))
@@ -247,13 +249,15 @@ def test_triggers_during_a_run_lead_to_exactly_one_more(tmp_path: Path, book: Da
 
 
 def test_cancelled_run_records_nothing_half_and_gives_the_subject_back(tmp_path: Path, book: DatabaseRecord) -> None:
-    backend = Backend({"/a": 1}, delay=5)
+    backend = Backend({"/a": 1}, delay=30)
     spec = document(requirement("a", leaf("a")))
     engine = auditor(tmp_path, book, backend)
 
     async def cancelled() -> None:
+        running = asyncio.Event()
+        backend.hook = lambda _: running.set()
         task = asyncio.create_task(engine.run(spec, trigger(lambda: dt.datetime.now(dt.UTC))))
-        await asyncio.sleep(0.3)
+        await running.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

@@ -23,16 +23,16 @@ from cabc.engine.assess import Assessed, assess
 from cabc.engine.collect import Answers, Collector, Progress
 from cabc.engine.history import carried, context_for, keep_document, stored_document
 from cabc.engine.plan import Plan, expand, plan
-from cabc.engine.status import elapse
+from cabc.engine.status import elapse, outcome
 from cabc.errors import CabcError
 from cabc.home import Home
 from cabc.interfaces.base import Connection, RetrieveError, SubjectFacts
 from cabc.interfaces.registry import plugin
 from cabc.record.chain import draft
 from cabc.record.store import Draft, Record, RunBusyError
-from cabc.record.types import Collection, Evidence, StatusRecord, Trigger
+from cabc.record.types import Collection, Evidence, Status, StatusRecord, Trigger
 
-__all__ = ["Auditor", "RunResult", "merged", "new_id", "resolve"]
+__all__ = ["Auditor", "RunResult", "confirming", "merged", "new_id", "resolve"]
 
 T = TypeVar("T")
 Resolve = Callable[[SubjectSelector, Mapping[str, Connection]], Awaitable[SubjectFacts]]
@@ -140,8 +140,9 @@ class Auditor:
         while waiting := await asyncio.to_thread(self._record.triggers, trigger.subject):
             await self._cycle(document, waiting)
             result.assessed += await self.assess_pending(trigger.subject, document)
-            if (confirming := self._confirming(document, result)) is not None:
-                await asyncio.to_thread(self._record.append, [draft(confirming)])
+            again = await asyncio.to_thread(confirming, self._record, document, self._now())
+            if again is not None:
+                await asyncio.to_thread(self._record.append, [draft(again)])
         if not result.assessed:
             return await asyncio.to_thread(self._answered, trigger) or result
         result.status = await asyncio.to_thread(self._record.status, trigger.subject)
@@ -158,19 +159,6 @@ class Auditor:
         if not last:
             return None
         return RunResult(subject, answered_by=last[0].id, status=self._record.status(subject))
-
-    def _confirming(self, document: LoadedDocument, result: RunResult) -> Trigger | None:
-        """Return a trigger for a complete run when a partial one passed but the status may only rise by a full one."""
-        last = result.assessed[-1].assessment if result.assessed else None
-        if last is None or last.complete or not passes(result.assessed[-1], document):
-            return None
-        status = self._record.status(result.subject)
-        if status is None or status.status in {"none", "conformant"}:
-            return None
-        now = self._now()
-        return Trigger(
-            id=new_id("t", now), kind="schedule", source="confirm a pass", subject=result.subject, received=now
-        )
 
     async def collect_pending(self, document: LoadedDocument) -> Collection | None:
         """Answer all triggers that wait with one collection, None when there are none; RunBusyError when held."""
@@ -319,12 +307,17 @@ class Auditor:
             await _finished(lease.__exit__, None, None, None)
 
 
-def passes(assessed: Assessed, document: LoadedDocument) -> bool:
-    """Say whether nothing is left that keeps the status down."""
-    from cabc.engine.status import outcome
-
-    found = outcome(assessed.findings, document.specification.status_policy, None)
-    return not found.grave and not found.light and not found.waived and found.satisfied > 0
+def confirming(record: Record, document: LoadedDocument, now: dt.datetime) -> Trigger | None:
+    """Return a trigger for a complete run when a partial one passed, because the status only rises by a full pass."""
+    subject = document.specification.subject.name
+    status = record.status(subject)
+    last = record.assessments(subject, limit=1)
+    if status is None or status.status in {Status.NONE, Status.CONFORMANT} or not last or last[0].complete:
+        return None
+    found = outcome(record.findings(last[0].id), document.specification.status_policy, None)
+    if found.grave or found.light or found.waived or not found.satisfied:
+        return None
+    return Trigger(id=f"confirm-{last[0].id}", kind="schedule", source="confirm a pass", subject=subject, received=now)
 
 
 def drafts(assessed: Assessed) -> list[Draft]:
