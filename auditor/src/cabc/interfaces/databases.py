@@ -42,7 +42,9 @@ def ask(query: str, parameters: Mapping[str, Any], connection: SqlConnection) ->
     names = set(sa.text(nested).compile().params)
     if names != set(parameters):
         wanted, given = ", ".join(sorted(names)) or "none", ", ".join(sorted(parameters)) or "none"
-        msg = f"the query has the parameters {wanted}; given are {given}"
+        msg = (
+            f"the query has the parameters {wanted}; given are {given} (write \\: for a colon that begins no parameter)"
+        )
         raise RetrieveError(msg)
     make, run = kinds[url.get_backend_name()]
     engine = make(url, connection)
@@ -145,12 +147,13 @@ def _sqlite(url: sa.URL, connection: SqlConnection) -> sa.Engine:
         database.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, 20_000)
         database.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
         database.set_progress_handler(lambda: int(time.monotonic() > end), 10_000)
-        database.set_authorizer(_authorize)
         return database
 
     return sa.create_engine("sqlite://", creator=connect, poolclass=sa.NullPool)
 
 
 def _ask_sqlite(database: sa.Connection, query: str, parameters: Mapping[str, Any], _: SqlConnection) -> Table:
+    driver: sqlite3.Connection = database.connection.driver_connection  # type: ignore[assignment]  # the driver's own
+    driver.set_authorizer(_authorize)  # SQLAlchemy has asked what it needs to know
     answer = database.execute(sa.text(query), parameters)
     return list(answer.keys()), [tuple(row) for row in answer.fetchmany(2)]

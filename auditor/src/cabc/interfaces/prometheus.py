@@ -40,7 +40,7 @@ class PrometheusPlugin:
             msg = f"the query is refused: {'; '.join(mistakes)}"
             raise RetrieveError(msg)
         seconds = min(connection.query_timeout, connection.timeout)
-        asked = {"query": query, "timeout": f"{seconds:g}s", "limit": str(_SERIES)}
+        asked = {"query": query, "timeout": f"{max(1, round(seconds * 1000))}ms", "limit": str(_SERIES)}
         answer = await self._client.get(connection, "/api/v1/query", query=asked)
         return Retrieved(answer.body, answer.media_type, f"query {one_line(query)} of connection {spec.connection}")
 
