@@ -283,6 +283,8 @@ def _reason(verdict: Verdict, failing: Sequence[str], observations: Mapping[str,
     first = observations[failing[0]]
     top = next((observations[leaf] for leaf in failing if observations[leaf].verdict is verdict), first)
     more = f" (and {len(failing) - 1} more)" if len(failing) > 1 else ""
+    if top.confidential:
+        return f"{top.path} is {top.verdict.value}{more}"
     return f"{top.path}: {top.reason}{more}"
 
 

@@ -177,8 +177,9 @@ class Auditor:
             return await _finished(self._assess_all, subject, document)
 
     async def elapse(self, document: LoadedDocument) -> StatusRecord | None:
-        """Record what time alone did to the status, if it did."""
-        return await asyncio.to_thread(self._elapse, document)
+        """Record what time alone did to the status, if it did; RunBusyError when another process assesses."""
+        async with self._lease(document.specification.subject.name, "assess"):
+            return await _finished(self._elapse, document)
 
     def _elapse(self, document: LoadedDocument) -> StatusRecord | None:
         subject = document.specification.subject.name
