@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
@@ -16,6 +17,7 @@ from cabc.document.shapes import keys_of, models_at, models_by_name
 
 __all__ = ["explain", "similar"]
 
+_KNOWN = 1_000
 _SLUG = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _NUMERIC = ("float_type", "int_type")
 _PATTERNS = {
@@ -68,14 +70,14 @@ class _Error:
 
 
 def similar(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that was probably meant."""
-    by_shape = {_shape(name): name for name in known}
+    """Return the known word that was probably meant; looks at a bounded number of them."""
+    by_shape = {_shape(name): name for name in islice(known, _KNOWN)}
     close = difflib.get_close_matches(_shape(word), by_shape, n=1, cutoff=0.7)
     return by_shape[close[0]] if close else None
 
 
 def _shape(word: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", word.lower())
+    return re.sub(r"[^a-z0-9]", "", word[:100].lower())
 
 
 def explain(model: type[BaseModel], tree: Tree, root: Node, errors: Iterable[ErrorDetails]) -> list[Problem]:

@@ -32,6 +32,7 @@ _NOT_FINITE = re.compile(r"([-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))\Z")
 _SURROGATES = re.compile(rb"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})")
 _WORD = re.compile(r"[A-Za-z0-9_-]{1,63}\Z")
 _TAGGED = {"null": (type(None),), "bool": (bool,), "int": (int,), "float": (float, int)}
+_ESCAPES = 50_000
 _CORE = "tag:yaml.org,2002:"
 _SYNTAX = {
     "found character that cannot start any token": "quote a value that begins with @, ` or %; indent with spaces only",
@@ -184,7 +185,7 @@ def _check_encoding(text: bytes, file: str) -> None:
 def _without_surrogates(text: bytes) -> tuple[bytes, dict[int, list[int]]]:
     r"""Write JSON's surrogate pairs as YAML's `\U` escapes, and tell where lines became two characters shorter."""
     moved: dict[int, list[int]] = {}
-    if text.lstrip()[:1] not in (b"{", b"["):
+    if text.lstrip()[:1] not in (b"{", b"[") or text.count(b"\\u") > _ESCAPES:
         return text, moved
     lines = text.split(b"\n")
     for number, line in enumerate(lines):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
@@ -19,8 +20,10 @@ __all__ = ["Limits", "Source", "read", "read_source"]
 
 M = TypeVar("M", bound=BaseModel)
 
-_WINDOW = 10_000
+_WINDOW = 4_000
 """Nodes that are validated at once when a file is large: pydantic keeps every error of a run in memory."""
+_ERRORS = 6_000
+"""Errors of one run that are looked at; a mistake in a union gives about ten."""
 _MANY = 500
 """Problems after which nobody reads on."""
 
@@ -72,7 +75,7 @@ def _validated(model: type[M], tree: Tree, skip: int) -> Source[M]:
     problems = list(tree.problems)
     if tree.root.size > _WINDOW:
         for part in _parts(tree.root):
-            problems += explain(model, tree, part, _errors(model, part))
+            problems += explain(model, tree, part, _errors(model, part)[:_ERRORS])
             if len(set(problems)) > _MANY:
                 break
     if not problems or tree.root.size <= _WINDOW:
@@ -118,7 +121,8 @@ def _part(node: Node, start: int, end: int) -> Node:
     if node.aliased or not isinstance(value, dict | list):
         return node
     if isinstance(value, list):
-        kept = [index for index, item in enumerate(value) if _meets(item, start, end)]
+        first = bisect_left(value, start, key=lambda item: item.start + item.size - 1)
+        kept = list(range(first, bisect_left(value, end, key=lambda item: item.start)))
         items = [_part(value[index], start, end) for index in kept]
         return Node(node.at, items, node.key, node.start, node.size, node.faulty, indexes=kept)
     parts: dict[str, Node] = {}

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 
 from cabc.document.explain import similar
 from cabc.document.model import ConformitySpecification, Document, Element, Party, SubjectSelector
-from cabc.document.problems import Problem
+from cabc.document.problems import Problem, ProblemsError
 from cabc.document.source import Source
 from cabc.loading.elements import Keys, Place, places
 
 __all__ = ["Context"]
 
 _SHOWN = 10
+_MANY = 500
 
 
 @dataclass
@@ -51,12 +53,14 @@ class Context:
         return {party.id: party for party in self.specification.parties}
 
     def say(self, keys: Keys, found: str, wanted: str, fix: str | None = None, *, key: bool = False) -> None:
-        """Note a problem at a value, or at its key."""
+        """Note a problem at a value, or at its key; ProblemsError after so many that nobody reads on."""
         self.problems.append(self.source.problem(keys, found, wanted, fix, key=key))
+        if len(self.problems) > _MANY:
+            raise ProblemsError(self.problems)
 
     def unknown(self, keys: Keys, word: str, known: Iterable[str], what: str, fix: str) -> None:
         """Note a name that is not among the known ones."""
-        names = list(known)
+        names = list(islice(known, 1_000))
         meant = similar(word, names)
         shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
         wanted = f"the id of {what} ({shown})" if names else f"the id of {what}"

@@ -125,9 +125,13 @@ class _Loader:
         specification = source.model.conformity_specification
         parsed = self.parsed.setdefault(digest, _Parsed(specification, text, digest))
         context = Context(source, way.frequency, way.subject, self.connections)
-        for check in (check_structure, check_references, check_retrieval, check_measurements):
-            check(context)
-        self.problems += context.problems
+        try:
+            for check in (check_structure, check_references, check_retrieval, check_measurements):
+                check(context)
+        except ProblemsError:
+            return None
+        finally:
+            self.problems += context.problems
         for place in context.places:
             element = place.element
             if isinstance(element, Dimension | Requirement) and element.document is not None:

@@ -88,13 +88,15 @@ def _risks(context: Context) -> None:
 
 
 def _mitigates(context: Context, requirement: Requirement, keys: Keys) -> None:
-    known = [risk.id for risk in context.specification.risks]
+    known = dict.fromkeys(risk.id for risk in context.specification.risks)
+    seen: set[str] = set()
     for index, risk in enumerate(requirement.mitigates):
         at = (*keys, "mitigates", index)
         if risk not in known:
             context.unknown(at, risk, known, "a risk", "add it to `risks:`")
-        elif risk in requirement.mitigates[:index]:
+        elif risk in seen:
             context.say(at, f"{risk!r} again", "each risk once", "remove it")
+        seen.add(risk)
 
 
 def _subject(context: Context) -> None:

@@ -144,7 +144,7 @@ def _aggregate(context: Context, place: Place, metric: Metric) -> None:
         found, wanted = str(metric.aggregate.at_least), f"at most {number}, the number of measurements"
         context.say((*keys, "atLeast"), found, wanted)
     if isinstance(metric.aggregate, Weighted):
-        known = [measurement.id for measurement in metric.measurements]
+        known = dict.fromkeys(measurement.id for measurement in metric.measurements)
         for name in metric.aggregate.weights:
             if name not in known:
                 fix = "remove the weight"
