@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from dataclasses import replace
 from importlib.resources import as_file, files
 from typing import Any
 
@@ -25,7 +26,9 @@ _STANDARDS: Any = ["a-2a", "ua-1"]
 
 def pdf(report: ReportView) -> bytes:
     """Return the report as tagged PDF/A-2a and PDF/UA-1; the same report gives the same bytes."""
-    made: bytes = _compile(report, format="pdf", pdf_standards=_STANDARDS, timestamp=report.assessment.ended)
+    made: bytes = _compile(
+        report, format="pdf", pdf_standards=_STANDARDS, timestamp=report.assessment.ended.replace(microsecond=0)
+    )
     return made
 
 
@@ -44,7 +47,8 @@ def _compile(report: ReportView, **options: Any) -> Any:
 
 def _data(report: ReportView) -> dict[str, Any]:
     body = report.model_dump(mode="json", by_alias=True)
-    plots = figures(report, PRINT)
+    # An executive's plots stand side by side, half as large.
+    plots = figures(report, replace(PRINT, size=17) if report.reader == "executive" else PRINT)
     states = {risk.state for risk in report.risks}
     kept = [found for found in body["findings"] if found["requirement"] in {p.requirement for p in report.problems}]
     return {

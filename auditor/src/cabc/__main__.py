@@ -1,0 +1,5 @@
+"""`python -m cabc`."""
+
+from cabc.cli import main
+
+main()
