@@ -1,7 +1,8 @@
 """`assessor`: another party's value, or its signed result.
 
-A result is an in-toto statement (`test-result/v0.1`) in a DSSE envelope. Because the standard's predicate has no time
-and no order, the predicate's extension object `cabc` holds `assessedAt`, `sequence` and, when asked with one, `nonce`.
+A result is an in-toto statement (`test-result/v0.1`) in a DSSE envelope, as `cabc publish` writes it. The standard's
+predicate has no time and no order; they stand in the annotations of its configuration, which is the other party's
+specification: `assessed` (RFC 3339), and if wanted `sequence` (a number that only grows) and `nonce` (the challenge).
 """
 
 from __future__ import annotations
@@ -25,7 +26,16 @@ from cabc.interfaces.parameters import fill_path
 from cabc.interfaces.structured import parse_json
 from cabc.text import one_line
 
-__all__ = ["MAX_AGE", "STATEMENT", "TEST_RESULT", "AssessorPlugin", "Seen", "SignedResult", "check_result"]
+__all__ = [
+    "MAX_AGE",
+    "STATEMENT",
+    "TEST_RESULT",
+    "AssessorPlugin",
+    "Seen",
+    "SignedResult",
+    "check_result",
+    "seen_in",
+]
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
@@ -44,6 +54,7 @@ class Seen:
     """The last result that was taken over from this party for this leaf."""
 
     sequence: int
+    """As the result says; the second of its assessment when it does not."""
     digest: str
     """SHA-256 of its payload, hexadecimal."""
 
@@ -76,29 +87,55 @@ def check_result(
     Pure, so that a verifier recomputes it: `now` is when the evidence was collected, `nonce` stands in its details,
     `last` is what an earlier collection of the same leaf gave.
     """
-    payload = unseal(envelope, keys)
-    try:
-        statement = parse_json(payload)
-        predicate = _predicate(statement)
-        own = predicate["cabc"]
-        assessed, sequence = dt.datetime.fromisoformat(own["assessedAt"]), own["sequence"]
-        verdict = _VERDICTS[predicate["result"]]
-        _same(_digests(statement["subject"]), subject.digest, "the subject that we audit")
-        _same(_digests(predicate["configuration"]), spec_digest, "the specification that the document pins")
-        failed = tuple(one_line(str(name)) for name in predicate.get("failedTests", []))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        msg = "the signed statement has not the shape of a test result with `cabc.assessedAt` and `cabc.sequence`"
-        raise ExtractError(msg) from error
-    if isinstance(sequence, bool) or not isinstance(sequence, int) or assessed.tzinfo is None:
-        msg = "the signed result's sequence is no integer, or its time has no zone"
-        raise ExtractError(msg)
-    _fresh(assessed, now, max_age or MAX_AGE)
-    if nonce is not None and not secrets.compare_digest(str(own.get("nonce", "")).encode(), nonce.encode()):
+    claim = _claim(unseal(envelope, keys), spec_digest)
+    _same(claim.subjects, subject.digest, "the subject that we audit")
+    _fresh(claim.assessed, now, max_age or MAX_AGE)
+    if nonce is not None and not secrets.compare_digest(claim.nonce.encode(), nonce.encode()):
         msg = "the signed result does not answer this run's challenge: it is replayed"
         raise ExtractError(msg)
-    seen = Seen(sequence, hashlib.sha256(payload).hexdigest())
-    _in_order(seen, last)
-    return SignedResult(verdict, assessed, seen, failed)
+    _in_order(claim.seen, last)
+    return SignedResult(claim.verdict, claim.assessed, claim.seen, claim.failed)
+
+
+def seen_in(envelope: bytes, keys: Sequence[str], spec_digest: str) -> Seen:
+    """Return order and digest of a result that was taken over before; ExtractError when it is none."""
+    return _claim(unseal(envelope, keys), spec_digest).seen
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """What a signed payload says, before it is believed."""
+
+    subjects: list[str]
+    verdict: Literal["satisfied", "not-satisfied", "needs-review"]
+    assessed: dt.datetime
+    nonce: str
+    seen: Seen
+    failed: tuple[str, ...]
+
+
+def _claim(payload: bytes, spec_digest: str) -> _Claim:
+    statement = parse_json(payload)
+    try:
+        predicate = _predicate(statement)
+        verdict = _VERDICTS[predicate["result"]]
+        configurations = predicate["configuration"]
+        digests = _digests(configurations)
+        _same(digests, spec_digest, "the specification that the document pins")
+        notes = configurations[digests.index(spec_digest)]["annotations"]
+        assessed = dt.datetime.fromisoformat(notes["assessed"])
+        if assessed.tzinfo is None:
+            msg = "the signed result's time has no zone"
+            raise ExtractError(msg)
+        sequence = int(notes.get("sequence", assessed.timestamp()))
+        failed = tuple(one_line(str(name)) for name in predicate.get("failedTests", []))
+        seen = Seen(sequence, hashlib.sha256(payload).hexdigest())
+        return _Claim(_digests(statement["subject"]), verdict, assessed, str(notes.get("nonce", "")), seen, failed)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        msg = (
+            "the signed statement has not the shape of a test result with `assessed` in its configuration's annotations"
+        )
+        raise ExtractError(msg) from error
 
 
 def _predicate(statement: Any) -> Any:
