@@ -299,7 +299,7 @@ def _risks(report: ReportView) -> list[dict[str, Any]]:
                     "statement": "The specification names no risk that this requirement mitigates.",
                     "props": _props(severity=found.severity),
                     "status": "deviation-approved" if waived else "open",
-                    "risk-log": _risk_log(report, [found]),
+                    "risk-log": _risk_log(report, found.requirement, [found]),
                 }
             )
     return risks
@@ -328,18 +328,18 @@ def _risk(report: ReportView, risk: RiskView) -> dict[str, Any]:
             for link in risk.mitigations
         ],
         "deadline": _instant(risk.deadline) if risk.deadline else None,
-        "risk-log": _risk_log(report, findings),
+        "risk-log": _risk_log(report, risk.id, findings),
     }
 
 
-def _risk_log(report: ReportView, findings: list[FindingView]) -> dict[str, Any] | None:
+def _risk_log(report: ReportView, risk: str, findings: list[FindingView]) -> dict[str, Any] | None:
     """Return the approved deviations: one entry for each waiver in force."""
     waivers = {found.waiver.id: found.waiver for found in findings if found.waiver}
     return (
         {
             "entries": [
                 {
-                    "uuid": _uuid("waiver", report.subject.name, waiver.id),
+                    "uuid": _uuid("waiver", report.subject.name, risk, waiver.id),
                     "title": f"Waiver {waiver.id} for {waiver.requirement}",
                     "description": waiver.reason or "The reason is confidential.",
                     "start": _instant(waiver.created),

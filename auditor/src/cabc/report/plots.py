@@ -103,7 +103,7 @@ def verdict_plot(bars: Sequence[Bar], *, ink: Ink = SCREEN) -> Markup:
         parts.append(line((LEFT, y), (WIDTH - RIGHT, y), ink.line))
         parts.append(label(LEFT - 8, y + 4, f"{most * share:g}", ink, "end"))
     slot = (WIDTH - LEFT - RIGHT) / max(len(bars), 4)
-    every = math.ceil(len(bars) / _LABELS)
+    every = math.ceil(len(bars) / _LABELS * ink.size / 12)
     for index, bar in enumerate(bars):
         x, y = LEFT + slot * (index + 0.5), float(bottom)
         for verdict in used:
@@ -112,7 +112,7 @@ def verdict_plot(bars: Sequence[Bar], *, ink: Ink = SCREEN) -> Markup:
             parts += [_block((x - width / 2, y - size), (width, size), verdict, ink)] if size else []
             y -= size
         if (len(bars) - 1 - index) % every == 0:
-            parts.append(label(min(x, WIDTH - RIGHT - 34), bottom + 17, f"{bar.at:%d %b %H:%M}", ink))
+            parts.append(label(min(x, WIDTH - RIGHT - 2.9 * ink.size), bottom + 17, f"{bar.at:%d %b %H:%M}", ink))
     last = bars[-1].counts
     told = ", ".join(f"{last[verdict]} {words(verdict)}" for verdict in used if last.get(verdict))
     return figure(bottom + 28, "Verdicts per assessment", f"{len(bars)} assessments; in the last {told}", parts, ink)
@@ -176,5 +176,5 @@ def _legend(verdicts: Sequence[Verdict], ink: Ink) -> list[Markup]:
     x = float(LEFT)
     for verdict in verdicts:
         parts += [_block((x, 6.0), (12.0, 13.6), verdict, ink), label(x + 18, 17, words(verdict), ink, "start")]
-        x += 40 + 6.4 * len(verdict)
+        x += 40 + 0.53 * ink.size * len(verdict)
     return parts

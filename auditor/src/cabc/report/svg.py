@@ -57,13 +57,15 @@ class Ink:
     gone: str
     mute: str
     font: str = "inherit"
+    size: int = 12
+    """Height of labels, in units of a plot that is 720 wide."""
 
     def tone(self, value: str) -> str:
         """Return the colour of a status or verdict."""
         return str(getattr(self, tone(value)))
 
 
-_ROLES = [role.name for role in fields(Ink) if role.name != "font"]
+_ROLES = [role.name for role in fields(Ink) if role.name not in {"font", "size"}]
 SCREEN = Ink(**{role: f"var(--{role})" for role in _ROLES})
 """Follows the page's light or dark theme."""
 PRINT = Ink(**{role: tokens()[role] for role in _ROLES}, font="Libertinus Serif")
@@ -101,7 +103,7 @@ def line(begin: tuple[float, float], end: tuple[float, float], colour: str, widt
 
 def label(x: float, y: float, text: str, ink: Ink, anchor: str = "middle") -> Markup:
     """Return a text beside a mark."""
-    return tag("text", text, x=float(x), y=float(y), font_size=12, text_anchor=anchor, fill=ink.soft)
+    return tag("text", text, x=float(x), y=float(y), font_size=ink.size, text_anchor=anchor, fill=ink.soft)
 
 
 def dot(x: float, y: float, colour: str, paper: str) -> Markup:
