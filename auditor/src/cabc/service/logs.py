@@ -56,7 +56,8 @@ def configure(stream: TextIO | None = None, *, level: int = logging.INFO) -> Non
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").disabled = True  # we write our own line, with the request's id
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs whole addresses
+    for chatty in ("httpx", "alembic"):  # httpx logs whole addresses
+        logging.getLogger(chatty).setLevel(logging.WARNING)
 
 
 def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+
 import uvicorn
 
 from cabc.home import Home
@@ -16,6 +18,9 @@ def serve(home: Home, *, role: ProcessRole = "all", host: str | None = None, por
     """Serve until SIGTERM or SIGINT; then finish what runs, or give it back."""
     logs.configure()
     settings = home.settings.service
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # uvicorn ends politely and then raises the signal again, which would make a good end look like a bad one.
+        signal.signal(number, lambda *_: None)
     uvicorn.Server(
         uvicorn.Config(
             create_app(home, role=role),

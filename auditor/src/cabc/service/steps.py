@@ -16,6 +16,7 @@ from cabc.record.types import Assessment, Publication, Trigger
 from cabc.report.publish import changed_files
 from cabc.report.publish import publish as put_out
 from cabc.service.state import ProcessRole, State
+from cabc.triggers.schedule import due_trigger, last_collected, ready, schedule
 
 __all__ = ["EngineSteps", "engine_steps"]
 
@@ -54,9 +55,11 @@ class EngineSteps:
                 return await asyncio.to_thread(self._publish_when_due, subject)
 
     async def _collect(self, subject: str, document: LoadedDocument) -> bool:
-        due = await asyncio.to_thread(self._due, subject, document)
-        if due:
-            await asyncio.to_thread(self._state.record.append, [draft(trigger) for trigger in due])
+        waiting = await asyncio.to_thread(self._asked, subject, document)
+        if not ready(waiting, self._state.now()):
+            if waiting:  # events come in bursts; look again when this one may be over
+                asyncio.get_running_loop().call_later(0.5, self._state.worker.wake)
+            return False
         return await self._auditor.collect_pending(document) is not None
 
     async def _assess(self, subject: str, document: LoadedDocument | None) -> bool:
@@ -81,18 +84,23 @@ class EngineSteps:
         home = self._state.home
         return put_out(self._state.record, subject, home.published, Keys(home.keys), now=self._state.now())
 
-    def _due(self, subject: str, document: LoadedDocument) -> list[Trigger]:
-        """Return triggers for what is due and was not asked for yet; their ids keep a second look from asking again."""
+    def _asked(self, subject: str, document: LoadedDocument) -> list[Trigger]:
+        """Record triggers for what is due; their ids keep a second look from asking again. Return all that wait."""
         record, now = self._state.record, self._state.now()
-        latest = next(iter(record.assessments(subject, limit=1)), None)
-        if latest is None:
-            return [_trigger(f"first-{subject}", "schedule", "first run", subject, now)]
         found = []
-        if latest.specification != document.digest:
-            id_ = f"file-{document.digest[7:19]}-{latest.id}"
-            found.append(_trigger(id_, "file", "specification changed", subject, now))
-        found += self._said(subject, document, latest, now)
-        return found
+        latest = next(iter(record.assessments(subject, limit=1)), None)
+        if latest is not None:
+            if latest.specification != document.digest:
+                id_ = f"file-{document.digest[7:19]}-{latest.id}"
+                found.append(_trigger(id_, "file", "specification changed", subject, now))
+            found += self._said(subject, document, latest, now)
+        if found:
+            record.append([draft(trigger) for trigger in found])
+        if (due := due_trigger(record, document, now)) is not None:
+            missed = schedule(document, last_collected(record, document), now).missed if latest else 0
+            self._state.metrics.missed.labels(subject).inc(missed)
+            record.append([draft(due)])
+        return record.triggers(subject)
 
     def _said(self, subject: str, document: LoadedDocument, latest: Assessment, now: dt.datetime) -> list[Trigger]:
         """Return triggers for waivers and attestations that began or ended since the latest assessment."""
