@@ -313,8 +313,9 @@ def confirming(record: Record, document: LoadedDocument, now: dt.datetime) -> Tr
     subject = document.specification.subject.name
     status = record.status(subject)
     last = record.assessments(subject, limit=1)
-    if status is None or status.status in {Status.NONE, Status.CONFORMANT} or not last or last[0].complete:
-        return None
+    raisable = status is not None and status.status in {Status.CONDITIONAL, Status.SUSPENDED}
+    if not raisable or not last or last[0].complete:
+        return None  # what was revoked is not taken up again by itself
     found = outcome(record.findings(last[0].id), document.specification.status_policy, None)
     if found.grave or found.light or found.waived or not found.satisfied:
         return None
