@@ -18,6 +18,7 @@ from cabc.document.shapes import keys_of, models_at, models_by_name
 __all__ = ["explain", "similar"]
 
 _KNOWN = 1_000
+_PREFIX = 3
 _SLUG = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _NUMERIC = ("float_type", "int_type")
 _PATTERNS = {
@@ -72,8 +73,14 @@ class _Error:
 def similar(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that was probably meant; looks at a bounded number of them."""
     by_shape = {_shape(name): name for name in islice(known, _KNOWN)}
-    close = difflib.get_close_matches(_shape(word), by_shape, n=1, cutoff=0.7)
+    shape = _shape(word)
+    close = difflib.get_close_matches(shape, by_shape, n=1, cutoff=0.7)
+    close += [name for name in by_shape if len(min(name, shape, key=len)) >= _PREFIX and _begins(name, shape)]
     return by_shape[close[0]] if close else None
+
+
+def _begins(one: str, other: str) -> bool:
+    return one.startswith(other) or other.startswith(one)
 
 
 def _shape(word: str) -> str:
@@ -290,6 +297,8 @@ def _wanted(error: _Error) -> str:
     elif kind in _LIMITS:
         word, key, unit = _LIMITS[kind]
         said = f"{word} {context.get(key)}{unit}"
+        if said == "text of at least 1 characters":
+            said = "some text"
     elif kind == "value_error":
         said = str(context.get("error", message)).split("; ", 1)[0]
         if match := re.match(r".* is no (.*)\Z", said, re.DOTALL):
@@ -304,12 +313,12 @@ def _repair(error: _Error) -> str | None:
     if kind == "value_error":
         _, _, fix = str(error.raw.get("ctx", {}).get("error", "")).partition("; ")
         return fix or None
+    if kind == "list_type" and value is not None:
+        return "begin each item with `- `, or write [a, b]"
     if isinstance(value, str):
         return _repair_text(kind, value, error)
     if kind == "string_type" and isinstance(value, bool | int | float):
         return "put it in quotation marks"
-    if kind == "list_type" and value is not None:
-        return "begin each item with `- `, or write [a, b]"
     return None
 
 

@@ -46,6 +46,7 @@ _SYNTAX = {
     "exceeded maximum nesting depth": "nest less",
     "control characters are not allowed": "remove the control character",
     "found unknown escape character": "use single quotes, or double the backslash",
+    "found a tab character": "indent with spaces",
     "found undefined tag handle": "remove the tag",
 }
 
@@ -289,13 +290,14 @@ class _Composer:
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             key = self.node(event, events, depth + 1)
             name = key.value
-            self.path.append(name if isinstance(name, str) else quoted(plain(name)))
+            if not isinstance(name, str) and not key.faulty:
+                found = f"the key {quoted(plain(name))}"
+                self.note(key.at, found, "text as a key", "put it in quotation marks")
+            self.path.append(name if isinstance(name, str) else "?")
             value = self.node(next(events), events, depth + 1)
             value.key = key.at
             if not isinstance(name, str):
-                if not key.faulty:
-                    found = f"the key {quoted(plain(name))}"
-                    self.note(key.at, found, "text as a key", "put it in quotation marks")
+                pass
             elif name in items:
                 line, column = self.tree.place(items[name].key or 0)
                 found = f"a second {quoted(name)}"

@@ -22,8 +22,9 @@ class Problem:
     fix: str | None = None
 
     def __str__(self) -> str:
-        """Return one line: `spec.yaml:12:7: key: found …, wanted …; fix`."""
-        text = f"{self.file}:{self.line}:{self.column}: {self.key}: found {self.found}, wanted {self.wanted}"
+        """Return one line: `spec.yaml:12:7: key: found …, wanted …; fix`; without the key for the file as a whole."""
+        key = f"{self.key}: " if self.key else ""
+        text = f"{self.file}:{self.line}:{self.column}: {key}found {self.found}, wanted {self.wanted}"
         return f"{text}; {self.fix}" if self.fix else text
 
 

@@ -63,12 +63,17 @@ def read(model: type[M], text: bytes, file: str, limits: Limits = Limits()) -> M
 def read_source(model: type[M], text: bytes, file: str, limits: Limits = Limits()) -> Source[M]:  # noqa: B008 (frozen)
     """Return the model and the places of everything in it; ProblemsError with all mistakes."""
     skip = 1 if len(model.model_fields) == 1 else 0
-    whole = next(f"{key}." for key in keys_of(model)) if skip else ""
+    whole = keys_of(model)[0] if skip else ""
     try:
         return _validated(model, parse(text, file, limits), skip)
     except ProblemsError as error:
-        problems = [replace(problem, key=problem.key.removeprefix(whole)) for problem in error.problems]
+        problems = [replace(one, key=_short(one.key, whole)) for one in error.problems]
     raise ProblemsError(problems)
+
+
+def _short(key: str, whole: str) -> str:
+    rest = key.removeprefix(whole)
+    return rest.removeprefix(".") if rest[:1] in (".", "[", "") else key
 
 
 def _validated(model: type[M], tree: Tree, skip: int) -> Source[M]:

@@ -58,13 +58,13 @@ class Context:
         if len(self.problems) > _MANY:
             raise ProblemsError(self.problems)
 
-    def unknown(self, keys: Keys, word: str, known: Iterable[str], what: str, fix: str) -> None:
+    def unknown(self, keys: Keys, word: str, known: Iterable[str], what: str, fix: str, *, key: bool = False) -> None:
         """Note a name that is not among the known ones."""
         names = list(islice(known, 1_000))
         meant = similar(word, names)
         shown = ", ".join(names[:_SHOWN]) + (", …" if len(names) > _SHOWN else "")
         wanted = f"the id of {what} ({shown})" if names else f"the id of {what}"
-        self.say(keys, repr(word), wanted, f"did you mean {meant}?" if meant else fix)
+        self.say(keys, repr(word), wanted, f"did you mean {meant}?" if meant else fix, key=key)
 
     def unique(self, keys: Keys, elements: Iterable[Element | Party | object]) -> None:
         """Note ids that stand more than once in a list."""

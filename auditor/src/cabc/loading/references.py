@@ -40,17 +40,17 @@ def check_references(context: Context) -> None:
         if isinstance(element, Requirement):
             _mitigates(context, element, place.keys)
             for fact in element.applies_when:
-                _fact(context, (*place.keys, "appliesWhen", fact), fact)
+                _fact(context, (*place.keys, "appliesWhen", fact), fact, key=True)
         if isinstance(element, Measurement) and isinstance(element.target, ReferenceTarget):
             _fact(context, (*place.keys, "target", "ref"), element.target.ref)
 
 
-def _fact(context: Context, keys: Keys, name: str) -> None:
+def _fact(context: Context, keys: Keys, name: str, *, key: bool = False) -> None:
     known = known_facts()
     if name not in known:
         meant = similar(name, known)
         wanted = f"one of {', '.join(known)}"
-        context.say(keys, repr(name), wanted, f"did you mean {meant}?" if meant else None)
+        context.say(keys, repr(name), wanted, f"did you mean {meant}?" if meant else None, key=key)
 
 
 def _parties(context: Context) -> None:

@@ -107,7 +107,7 @@ def _regex(context: Context, spec: InterfaceSpec, keys: Keys, pattern: str) -> N
     try:
         groups = int(compiled(pattern).groups)
     except ExtractError as error:
-        _, _, reason = str(error).partition(" is no RE2 pattern: ")
+        reason = str(error).partition(" is no RE2 pattern: ")[2].removeprefix("b'").removesuffix("'")
         context.say(keys, quoted(pattern), "an RE2 pattern (no look-around, no back-references)", reason or None)
         return
     if isinstance(spec, LogInterface):

@@ -63,7 +63,7 @@ def _content(context: Context, place: Place) -> None:
     held = [name] if getattr(element, name) else []
     if isinstance(element, Dimension | Requirement) and element.document is not None:
         held.append("document")
-    if not held and not answers_itself(element):
+    if not held and element.assessor is None and element.interface is None:
         others = "`document:` or an assessor with its interface" if name != "dimensions" else "an assessor's interface"
         context.say(place.keys, f"a {place.level} without {name}", "something to assess", f"add `{name}:`, {others}")
     if len(held) > 1:
@@ -148,7 +148,7 @@ def _aggregate(context: Context, place: Place, metric: Metric) -> None:
         for name in metric.aggregate.weights:
             if name not in known:
                 fix = "remove the weight"
-                context.unknown((*keys, "weights", name), name, known, "a measurement of this metric", fix)
+                context.unknown((*keys, "weights", name), name, known, "a measurement of this metric", fix, key=True)
         for index, measurement in enumerate(metric.measurements):
             if measurement.critical and measurement.id not in metric.aggregate.weights:
                 fix = f"add `{measurement.id}:` to the weights, or write critical: false at the measurement"
