@@ -59,11 +59,14 @@ class Chains:
 
     def check(self) -> None:
         """Go through all chains; `system` first, because it says which bodies may be gone."""
-        tables = (schema.entries, schema.heads)
-        names = {str(name) for table in tables for name in self._connection.scalars(select(table.c.chain).distinct())}
-        for chain in sorted(names | set(self._anchored), key=lambda name: (name != "system", name)):
-            if not is_chain(chain):
-                self._findings.add(f"entries {chain}", "no such chain can be")
+        chains = set(self._anchored)
+        for table in (schema.entries, schema.heads):
+            for chain in map(str, self._connection.scalars(select(table.c.chain).distinct())):
+                if is_chain(chain):
+                    chains.add(chain)
+                else:
+                    self._findings.add(f"{table.name} {chain}", "no chain can have this name")
+        for chain in sorted(chains, key=lambda name: (name != "system", name)):
             self._check_chain(chain)
             self._findings.counts["chains"] += 1
         self._check_pending()
