@@ -17,7 +17,7 @@ from mlops.toolchain.environments import plugin_environment
 from mlops.toolchain.model import NeededFor, modules
 from mlops.toolchain.store import folder_of
 
-__all__ = ["LOCAL_PASSPHRASE", "current_source", "environment", "exports", "settings"]
+__all__ = ["LOCAL_PASSPHRASE", "current_source", "environment", "exports", "settings", "without_logs"]
 
 LOCAL_PASSPHRASE = "local"  # noqa: S105 (known to everybody, for stacks that live on one machine)
 """Passphrase of the stacks `local` and `ci`, whose salt is committed: they are short-lived, in a private folder.
@@ -54,6 +54,8 @@ def settings() -> dict[str, str | None]:
     """Return what differs from the caller's environment; None means: must not be set."""
     source = current_source()
     state = _private(paths.state("pulumi"))
+    if not os.environ.get("PULUMI_HOME"):
+        without_logs(paths.pulumi_home())
     found: dict[str, str | None] = {
         "PATH": os.pathsep.join(_path(source)),
         "PULUMI_HOME": os.environ.get("PULUMI_HOME") or str(paths.pulumi_home()),
@@ -75,6 +77,17 @@ def settings() -> dict[str, str | None]:
         stand_ins.refresh()
         found[plugins.CODE] = str(stand_ins.entry)
     return found
+
+
+def without_logs(home: Path) -> None:
+    """Keep the engine from logging each property it sees to a file: that takes most of the time of an operation.
+
+    It has no option for that, and goes on without a log where it cannot make the folder.
+    """
+    logs = home / "logs"
+    if not logs.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        logs.write_text("Pulumi keeps no automatic logs here. For one run: pulumi --logtostderr -v=9 ...\n")
 
 
 def current_source() -> Source:

@@ -18,6 +18,7 @@ from components._core import paths
 from mlops import runs
 from mlops.engine import Interrupted, Stack
 from mlops.errors import OperationError
+from mlops.toolchain.environment import without_logs
 
 pytestmark = pytest.mark.engine
 
@@ -85,6 +86,15 @@ def test_up_again_and_down(stack: Stack, capsys: pytest.CaptureFixture[str]) -> 
     assert stack.destroy().summary == "3 deleted"
     stack.remove()
     assert not stack.exists()
+
+
+def test_engine_runs_without_its_logs(stack: Stack, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    without_logs(home)
+    (home / "plugins").symlink_to(Path(stack.environment["PULUMI_HOME"], "plugins"))
+    stack.environment["PULUMI_HOME"] = str(home)
+    assert stack.up().summary == "3 created"
+    assert (home / "logs").is_file()
 
 
 def test_quick_destroy_leaves_an_empty_state(stack: Stack) -> None:

@@ -168,6 +168,23 @@ def test_passphrase_of_the_user_wins(name: str, monkeypatch: pytest.MonkeyPatch)
     assert not paths.state("passphrase").exists()
 
 
+def test_engine_of_ours_keeps_no_logs_and_the_users_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    toolchain.environment()
+    toolchain.environment()
+    assert (paths.pulumi_home() / "logs").is_file()
+    monkeypatch.setenv("PULUMI_HOME", str(tmp_path))
+    toolchain.environment()
+    assert not (tmp_path / "logs").exists()
+
+
+def test_logs_that_somebody_wants_stay() -> None:
+    (paths.pulumi_home() / "logs").mkdir(parents=True)
+    toolchain.environment()
+    assert (paths.pulumi_home() / "logs").is_dir()
+
+
 def test_settings_of_the_user_win(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://team")
     monkeypatch.setenv("PULUMI_HOME", "/mine")
