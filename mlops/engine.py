@@ -111,8 +111,11 @@ class Stack:
             self._run("init", "--no-select", "--non-interactive")
 
     def up(self) -> Progress:
-        """Make the cluster what the program says."""
-        return self._operate("up")
+        """Make the cluster what the program says. Objects are forgotten only when their cluster is known to be gone."""
+        from mlops import recovery
+
+        gone = recovery.cluster_is_gone(self)
+        return self._operate("up", **({"PULUMI_K8S_DELETE_UNREACHABLE": "true"} if gone else {}))
 
     def destroy(self, *, quick: bool = False) -> Progress:
         """Remove everything the stack made.

@@ -24,7 +24,7 @@ from mlops.errors import OperationError
 if TYPE_CHECKING:
     from mlops.engine import Stack
 
-__all__ = ["Cluster", "Found", "KubernetesObjects", "resolve_pending"]
+__all__ = ["Cluster", "Found", "KubernetesObjects", "cluster_is_gone", "resolve_pending"]
 
 _GONE = 60.0
 """Seconds a deleted object gets to go."""
@@ -82,6 +82,33 @@ def resolve_pending(
         deployment["pending_operations"] = [each for each in pending if each["type"] != "creating"]
         stack.write_state(state)
     return names
+
+
+def cluster_is_gone(stack: Stack) -> bool:
+    """Tell whether the stack's own cluster was removed, and all its objects with it; start it where it is stopped.
+
+    A refresh reads everything at once: nobody waits until a stopped cluster answers. Raises OperationError when the
+    container engine does not tell.
+    """
+    from components.kind_cluster.nodes import Nodes
+
+    recorded = [each for each in stack.resources() if each["type"].endswith(":KindCluster")]
+    engine = containers.find(stack.environment) if recorded else None
+    if engine is None:
+        return False
+    nodes, outputs = Nodes(engine), recorded[0].get("outputs") or {}
+    name = str(outputs.get("cluster_name"))
+    try:
+        found = nodes.find(name)
+        if found is None or found.id != outputs.get("container"):
+            return True
+        if not found.running:
+            with console.step(f"starting the stopped cluster {name}"):
+                nodes.start(name)
+    except containers.EngineError as error:
+        msg = f"cluster {name} cannot be looked for: {error}"
+        raise OperationError(msg, fix="mlops doctor") from error
+    return False
 
 
 class _Clusters:

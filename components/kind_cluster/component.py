@@ -37,8 +37,6 @@ class KindClusterComponent(Component[KindClusterConfig]):
             self.cluster_name,
             kubeconfig=self.kind.kubeconfig,
             cluster_identifier=self.cluster_name,
-            # The objects are gone with the cluster: one that somebody deleted is made again, not mourned.
-            delete_unreachable=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
         return Promises(

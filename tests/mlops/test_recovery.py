@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mlops import recovery
+from mlops.engine import Stack
+from mlops.errors import OperationError
 from mlops.recovery import Found
+from tests.support.container_engine import PaperEngine
 
 LABELS = {"app.kubernetes.io/managed-by": "pulumi", "app.kubernetes.io/part-of": "oss-mlops-platform"}
 PROVIDER = "urn:pulumi:t::p::pulumi:providers:kubernetes::dev"
@@ -44,7 +49,7 @@ class FakeStack:
         return self.kept
 
     def resources(self, *, secrets: bool = False) -> list[dict[str, Any]]:
-        assert secrets
+        del secrets
         return self.kept["deployment"]["resources"]
 
     def write_state(self, state: dict[str, Any]) -> None:
@@ -108,6 +113,67 @@ def test_object_of_somebody_else_stays(theirs: Found) -> None:
     stack, cluster = FakeStack(begun()), FakeCluster(web=theirs)
     resolve(stack, cluster)
     assert cluster.objects == {"web": theirs}
+
+
+NODE = "mlops-t-control-plane"
+
+
+def of_kind(container: str = "id-1") -> dict[str, Any]:
+    return {
+        "urn": "urn:pulumi:t::p::pulumi-python:dynamic/platform:KindCluster::mlops-t",
+        "type": "pulumi-python:dynamic/platform:KindCluster",
+        "outputs": {"cluster_name": "mlops-t", "container": container},
+    }
+
+
+@pytest.fixture
+def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PaperEngine:
+    monkeypatch.setenv("MLOPS_STATE", str(tmp_path / "state"))
+    return PaperEngine(tmp_path / "engine")
+
+
+def lost(paper: PaperEngine, container: str = "id-1") -> bool:
+    stack = FakeStack(recorded=(of_kind(container),))
+    stack.environment = paper.environment
+    return recovery.cluster_is_gone(stack)  # type: ignore[arg-type]
+
+
+def test_cluster_of_the_stack_is_gone(paper: PaperEngine) -> None:
+    assert lost(paper)
+    paper.change(containers={NODE: {"id": "another", "cluster": "mlops-t", "running": True}})
+    assert lost(paper), "another cluster of the same name does not have the objects"
+
+
+def test_stopped_cluster_is_started_and_not_gone(paper: PaperEngine) -> None:
+    paper.change(containers={NODE: {"id": "id-1", "cluster": "mlops-t", "running": False}})
+    assert not lost(paper)
+    assert paper.state["containers"][NODE]["running"]
+
+
+def test_container_engine_that_does_not_tell_is_no_proof(paper: PaperEngine) -> None:
+    paper.change(fail={"container inspect": "Cannot connect to the daemon"})
+    with pytest.raises(OperationError, match=r"cannot be looked for.*Cannot connect"):
+        lost(paper)
+
+
+@pytest.mark.parametrize(("containers", "forget"), [({}, "true"), ({NODE: {"id": "id-1", "running": True}}, "unset")])
+def test_only_objects_of_a_cluster_that_is_gone_are_forgotten_by_up(
+    paper: PaperEngine, tmp_path: Path, containers: dict[str, Any], forget: str
+) -> None:
+    paper.change(containers=containers)
+    (tmp_path / "state.json").write_text(json.dumps({"deployment": {"resources": [of_kind()]}}))
+    pulumi = paper.folder / "bin" / "pulumi"
+    pulumi.write_text(
+        f"#!/bin/sh\n[ $1 = stack ] && exec cat {tmp_path}/state.json\n"
+        f'echo "${{PULUMI_K8S_DELETE_UNREACHABLE-unset}}" > {tmp_path}/told\n'
+    )
+    pulumi.chmod(0o755)
+    Stack("t", tmp_path, paper.environment).up()
+    assert (tmp_path / "told").read_text().strip() == forget
+
+
+def test_cluster_that_is_not_ours_is_never_gone() -> None:
+    assert not recovery.cluster_is_gone(FakeStack())  # type: ignore[arg-type]
 
 
 def test_object_that_another_entry_owns_stays() -> None:
