@@ -109,7 +109,8 @@ def _access(connection: KubernetesConnection) -> tuple[HttpConnection, Identity]
     if not access.verify_ssl or not str(access.host).startswith("https://"):
         msg = "the cluster's configuration does not verify the API server; that is refused"
         raise RetrieveError(msg)
-    authorization = access.get_api_key_with_prefix("authorization")
+    # The client changed the name of the key in 36; its own settings give the header whatever the version.
+    authorization = access.auth_settings().get("BearerToken", {}).get("value")
     header = ("Authorization", authorization, authorization.rpartition(" ")[2]) if authorization else None
     http = HttpConnection.model_validate(
         {

@@ -180,8 +180,9 @@ async def _version(client: GuardedClient, connection: MlflowConnection, selector
     try:
         version: dict[str, Any] = (await _ask(client, connection, path, query))["model_version"]
     except StatusError as error:
-        if error.status == 404:  # noqa: PLR2004 (not found)
-            msg = f"the registry has no version {one_line(str(selector.version or selector.alias))!r} of {name!r}"
+        if error.status in (400, 404):  # MLflow says 400 for an alias that is not there
+            wanted = one_line(str(selector.version or selector.alias))
+            msg = f"the registry has no version {wanted!r} of {name!r}: {error}"
             raise RetrieveError(msg) from error
         raise
     return version
