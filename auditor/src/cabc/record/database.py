@@ -52,20 +52,28 @@ def open_record(
     if parsed.get_backend_name() == "sqlite":
         _prepare_file(parsed, role)
     engine = connect(parsed, read_only=role == "read")
-    if role == "all" or (role != "read" and engine.dialect.name == "sqlite"):
-        migrate(engine)
-    else:
-        with reading(engine) as connection:
-            found = revision(connection)
-        if found != schema.REVISION:
-            msg = f"the record has tables of revision {found or 'none'}, this version of cabc needs {schema.REVISION}"
-            raise CabcError(msg, fix="run cabc migrate as the owner of the database")
+    try:
+        _bring_up_to_date(engine, role)
+    except BaseException:
+        engine.dispose()
+        raise
     record = DatabaseRecord(
         engine, keys if isinstance(keys, Keys) else Keys(keys), Anchors(anchors), role=role, clock=clock
     )
     if role != "read" and anchors:
         record.catch_up()
     return record
+
+
+def _bring_up_to_date(engine: Engine, role: RecordRole) -> None:
+    if role == "all" or (role != "read" and engine.dialect.name == "sqlite"):
+        migrate(engine)
+        return
+    with reading(engine) as connection:
+        found = revision(connection)
+    if found != schema.REVISION:
+        msg = f"the record has tables of revision {found or 'none'}, this version of cabc needs {schema.REVISION}"
+        raise CabcError(msg, fix="run cabc migrate as the owner of the database")
 
 
 def open_reader(url: str) -> Reader:

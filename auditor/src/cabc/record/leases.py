@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import Connection, Engine, delete, text, update
+from sqlalchemy import Connection, Engine, delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cabc.errors import CabcError
@@ -50,14 +50,15 @@ def _take(engine: Engine, subject: str, purpose: str, holder: str, length: int) 
         values = {"subject": subject, "purpose": purpose, "holder": holder, "expires": now + length}
         dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
         free = dialect.insert(leases).values(values)
-        taken = connection.execute(
+        connection.execute(
             free.on_conflict_do_update(
                 index_elements=["subject", "purpose"],
                 set_={"holder": holder, "expires": now + length},
                 where=leases.c.expires < now,
             )
         )
-        return taken.rowcount == 1
+        own = (leases.c.subject == subject) & (leases.c.purpose == purpose)
+        return connection.execute(select(leases.c.holder).where(own)).scalar() == holder
 
 
 def _renew(engine: Engine, holder: str, length: int, done: threading.Event) -> None:
