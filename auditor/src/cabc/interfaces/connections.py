@@ -27,6 +27,7 @@ __all__ = [
     "CommandConnection",
     "CommandTemplate",
     "FileConnection",
+    "FilePath",
     "HeaderAuth",
     "HttpConnection",
     "KubernetesConnection",
