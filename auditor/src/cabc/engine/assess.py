@@ -48,6 +48,8 @@ class Context:
     """Outcomes of the assessments before, latest first; the policy's `down.of` of them suffice."""
     seen: Mapping[str, Seen] = field(default_factory=dict)
     """Signed results that were taken over before, by leaf."""
+    results: Mapping[str, Verdict] = field(default_factory=dict)
+    """Verdicts of external assessors that are assumed, in tests of a document."""
     plugin: Callable[[str], Any] = plugin
     """Gives the class of an interface."""
 
@@ -86,6 +88,7 @@ def assess(
         cached=_cached(document, due),
         keys=lambda leaf: keys_of(document, leaf),
         seen=context.seen,
+        results=context.results,
     )
     observations = _observations(document, collection, inputs)
     findings = _findings(document, observations, inputs, context.waivers)

@@ -46,6 +46,8 @@ class Inputs:
     """Values of the pinned assessment by leaf."""
     cached: frozenset[str] = frozenset()
     """Paths of leaves whose evidence is of an earlier run."""
+    results: Mapping[str, Verdict] = field(default_factory=dict)
+    """Verdicts of external assessors that are assumed, in tests of a document, in place of signed ones."""
     keys: Callable[[Leaf], Sequence[str]] = lambda _: ()
     """Gives the public keys of the party that assesses a leaf."""
     seen: Mapping[str, Seen] = field(default_factory=dict)
@@ -139,6 +141,8 @@ def _external(
     leaf: Leaf, spec: AssessorInterface, body: bytes, evidence: Evidence, inputs: Inputs
 ) -> tuple[Verdict, str]:
     element = leaf.element
+    if leaf.path in inputs.results:
+        return inputs.results[leaf.path], f"{leaf.assessor} is assumed to say {inputs.results[leaf.path].value}"
     result = check_result(
         body,
         keys=inputs.keys(leaf),
