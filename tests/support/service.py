@@ -32,6 +32,7 @@ from cabc.record.types import (
     Trigger,
     Verdict,
 )
+from cabc.report.pages import shown
 
 NOW = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 HOOK_SECRET = b"hook-secret-of-the-tests"
@@ -111,7 +112,7 @@ class Seeder:
                     path=leaf.path,
                     requirement=leaf.path.rsplit("/", 2)[0],
                     verdict=verdict,
-                    reason=f"found {value}, wanted {element.comparison} {element.target}",
+                    reason="the answer expired" if value is None else f"found {shown(value)}",
                     value=value,
                     target=element.target,
                     comparison=element.comparison,
@@ -228,7 +229,7 @@ def seed(record: DatabaseRecord, folder: Path) -> None:
                 bias: (round(ratio, 3), Verdict.NOT_SATISFIED if unfair else Verdict.SATISFIED),
                 auc: (0.86 + day % 3 / 100, Verdict.SATISFIED),
                 tag: (HIDDEN_VALUE, Verdict.SATISFIED),
-                answer: (True, Verdict.NEEDS_REVIEW if waiting else Verdict.SATISFIED),
+                answer: (None, Verdict.NEEDS_REVIEW) if waiting else (True, Verdict.SATISFIED),
                 **rows,
             },
             version="2" if unfair else "1",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 
 from cabc.record.types import Publication
+from cabc.report.pages import moment
 from cabc.service.problems import ProblemError
 from cabc.service.state import State
-from cabc.text import safe
+from cabc.text import one_line
 
 __all__ = ["MEDIA", "PublicFile", "Said", "file_of", "latest", "public_files", "published_subjects", "said"]
 
@@ -87,10 +90,16 @@ def said(state: State, subject: str) -> Said | None:
 def _text(found: object, path: list[str]) -> str | None:
     for key in path:
         found = found.get(key) if isinstance(found, dict) else None
-    return safe(str(found)) if isinstance(found, str | int) else None
+    if not isinstance(found, str | int):
+        return None
+    with suppress(ValueError):
+        if path[-1] in _INSTANTS:
+            return moment(dt.datetime.fromisoformat(str(found)))
+    return one_line(str(found), limit=500)
 
 
 _MODES = {"self-assessment", "third-party", "certification"}
+_INSTANTS = {"since", "validUntil", "ended"}
 _FACTS = (
     ("Since", "since"),
     ("Valid until", "validUntil"),
