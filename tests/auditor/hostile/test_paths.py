@@ -24,7 +24,7 @@ from tests.support.retrieval import SUBJECT, retrieve, spec
 def root(tmp_path: Path) -> Path:
     """Give a folder with one file, beside a secret."""
     (tmp_path / "secret.txt").write_text("secret")
-    folder = tmp_path / "root"
+    folder = tmp_path / "docs"
     (folder / "sub").mkdir(parents=True)
     (folder / "sub" / "good.txt").write_text("good")
     return folder
@@ -75,7 +75,7 @@ def test_links_are_not_followed(root: Path) -> None:
     (root / "inner-link").symlink_to("sub/good.txt")
     (root / "folder-link").symlink_to(root.parent)
     (root / "loop").symlink_to("loop")
-    for path in ("file-link", "inner-link", "folder-link/secret.txt", "folder-link/root/sub/good.txt", "loop"):
+    for path in ("file-link", "inner-link", "folder-link/secret.txt", "folder-link/docs/sub/good.txt", "loop"):
         with pytest.raises(RetrieveError, match="links are not followed"):
             read(root, path)
 
