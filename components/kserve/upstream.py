@@ -76,4 +76,6 @@ def trust(manifest: Manifest, namespace: str, authority: Any) -> Manifest:
 
 def _load(module: GoModule, name: str) -> list[Manifest]:
     text = module.file(name).read_text()
-    return [document for document in yaml.safe_load_all(text) if document]
+    # The C parser, where the wheel brings it, takes a tenth of the time.
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return [document for document in yaml.load_all(text, loader) if document]
