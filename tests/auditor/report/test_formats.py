@@ -218,3 +218,17 @@ def test_plots_follow_the_theme_on_screen_and_have_fixed_colours_in_print(seen: 
     assert tokens()["bad"] in printed.status
     assert "suspended from 2026-11-20 06:00" in screen.status
     assert "allowed from 0.8 to 1.25" in screen.leaves[past.RATIO]
+
+
+def test_a_pdf_of_many_leaves_shows_the_failing_ones_and_says_how_many_it_leaves_out(seen: View) -> None:
+    from cabc.report.pdf import _data
+
+    report = seen("auditor")
+    satisfied = next(leaf for leaf in report.leaves if leaf.path == past.LATENCY)
+    many = [satisfied.model_copy(update={"path": f"{satisfied.path}-{number}"}) for number in range(400)]
+    report = report.model_copy(update={"leaves": [*report.leaves, *many]})
+    data = _data(report)
+
+    assert data["omitted"] == 107
+    assert past.RATIO in {leaf["path"] for leaf in data["report"]["leaves"]}
+    assert pages(report, ppi=20)

@@ -70,8 +70,8 @@ def changes(context: Context) -> list[Change]:
                 path=path,
                 before=old.verdict if old else None,
                 after=new.verdict if new else None,
-                before_value=None if hidden or not old else _with_unit(old.value, old.unit),
-                after_value=None if hidden or not new else _with_unit(new.value, new.unit),
+                before_value=None if hidden or not old or old.value is None else _with_unit(old.value, old.unit),
+                after_value=None if hidden or not new or new.value is None else _with_unit(new.value, new.unit),
             )
         )
     return found
@@ -204,4 +204,4 @@ def _interface(spec: Any) -> str | None:
     if spec is None:
         return None
     connection = getattr(spec, "connection", None)
-    return f"{spec.kind} of {connection}" if connection else str(spec.kind)
+    return f"{spec.kind} via {connection}" if connection else str(spec.kind)

@@ -22,6 +22,8 @@ __all__ = ["pages", "pdf"]
 
 _MARKS = {"good": "✓", "warn": "△", "bad": "×", "gone": "⊘", "mute": "–"}  # noqa: RUF001 (signs, not letters)
 _STANDARDS: Any = ["a-2a", "ua-1"]
+_LEAVES = 300
+"""So many leaves a PDF shows, failing ones first: laying out thousands takes minutes, and nobody reads it."""
 
 
 def pdf(report: ReportView) -> bytes:
@@ -47,6 +49,10 @@ def _compile(report: ReportView, **options: Any) -> Any:
 
 def _data(report: ReportView) -> dict[str, Any]:
     body = report.model_dump(mode="json", by_alias=True)
+    body["leaves"] = body["leaves"][:_LEAVES]
+    if body["leaves"]:
+        shown = {leaf["path"] for leaf in body["leaves"]}
+        body["findings"] = [found for found in body["findings"] if shown.intersection(found["leaves"])]
     # An executive's plots stand side by side, half as large.
     plots = figures(report, replace(PRINT, size=17) if report.reader == "executive" else PRINT)
     states = {risk.state for risk in report.risks}
@@ -60,6 +66,7 @@ def _data(report: ReportView) -> dict[str, Any]:
             source.model_dump(mode="json") | {"link": weblink(source.url)} for source in report.specification.sources
         ],
         "tiles": _tiles(report),
+        "omitted": max(len(report.leaves) - _LEAVES, 0),
         "tones": {name: tone(name) for name in [*Status, *Verdict, *states]},
         "marks": _MARKS,
         "ink": tokens("light"),

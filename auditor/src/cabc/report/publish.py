@@ -6,6 +6,8 @@ import datetime as dt
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,16 @@ from cabc.report.formats import FORMATS, render
 from cabc.report.oscal import assessment_results, plan_of_action
 from cabc.report.statement import Signer, envelope, statement
 from cabc.report.status import feed, status_json
-from cabc.report.types import ReportView
+from cabc.report.types import Reader, ReportView
 from cabc.report.view import view
 
 __all__ = ["RESTRICTED", "changed_files", "publish"]
 
 RESTRICTED = "restricted"
 """Folder of what only the parties of the audit may read: owner-only, never to be served to everybody."""
+
+
+_RESTRICTED_READERS: list[Reader] = ["engineer", "auditor"]
 
 
 def publish(
@@ -41,7 +46,8 @@ def publish(
 ) -> Publication:
     """Write the files of a subject's latest assessment and status into `folder/<subject>/`; again is no change.
 
-    Files are written before they are recorded, the status last: after a kill the next call completes both.
+    The status is written first, then what is long in the making; files are recorded when all are there. After a kill
+    the next call completes what is missing.
     """
     with record.lease(subject, "publish"):
         latest = record.assessments(subject, limit=1)
@@ -49,24 +55,26 @@ def publish(
             msg = f"{subject} has no assessment yet, so there is nothing to publish"
             raise CabcError(msg, fix="run `cabc assess` first")
         document = document or stored_document(record, latest[0].specification)
-        files = _files(record, latest[0].id, document, keys)
-        for name, body in files.items():
+        public = view(record, latest[0].id, reader="executive", document=document)
+        digests: dict[str, str] = {}
+        for name, body in chain(_status(public, keys), _reports(record, public, document)):
             _write(folder / subject / name, body)
-        _remove_others(folder / subject, set(files))
-        report = Publication(
+            digests[name] = digest(body)
+        _remove_others(folder / subject, set(digests))
+        done = Publication(
             subject=subject,
-            status=_public(record, latest[0].id, document).status.status,
+            status=public.status.status,
             assessment=latest[0].id,
             published=now,
-            files={name: digest(body) for name, body in files.items()},
+            files=dict(sorted(digests.items())),
         )
         for last in record.publications(subject, limit=1):
-            if last.model_copy(update={"published": now}) == report:
+            if last.model_copy(update={"published": now}) == done:
                 return last
         # Two publications may carry the same time; what they put out tells them apart.
-        contents = digest(report.model_dump_json(include={"status", "files"}).encode())
-        record.append([draft(report, key=f"{latest[0].id}:{now.isoformat()}:{contents[-16:]}")])
-        return report
+        contents = digest(done.model_dump_json(include={"status", "files"}).encode())
+        record.append([draft(done, key=f"{latest[0].id}:{now.isoformat()}:{contents[-16:]}")])
+        return done
 
 
 def changed_files(publication: Publication, folder: Path) -> list[str]:
@@ -79,25 +87,27 @@ def changed_files(publication: Publication, folder: Path) -> list[str]:
     return changed
 
 
-def _public(record: Record, assessment: str, document: LoadedDocument) -> ReportView:
-    return view(record, assessment, reader="executive", document=document)
-
-
-def _files(record: Record, assessment: str, document: LoadedDocument, keys: Signer) -> dict[str, bytes]:
-    public = _public(record, assessment, document)
-    files = {f"report.{format_}": render(public, format_) for format_ in FORMATS if format_ != "csv"}
-    files |= {"badge.svg": badge_svg(public), "badge.json": _json(badge_json(public)), "feed.atom": feed(public)}
+def _status(public: ReportView, keys: Signer) -> Iterator[tuple[str, bytes]]:
+    yield "status.json", _json(status_json(public))
     if (claim := statement(public)) is not None:
-        files["statement.dsse.json"] = _json(envelope(claim, keys))
-    for reader in ("engineer", "auditor"):
-        report = view(record, assessment, reader=reader, document=document)
-        files |= {f"{RESTRICTED}/{reader}.{format_}": render(report, format_) for format_ in FORMATS}
+        yield "statement.dsse.json", _json(envelope(claim, keys))
+    yield "badge.json", _json(badge_json(public))
+    yield "badge.svg", badge_svg(public)
+    yield "feed.atom", feed(public)
+
+
+def _reports(record: Record, public: ReportView, document: LoadedDocument) -> Iterator[tuple[str, bytes]]:
+    for format_ in FORMATS:
+        if format_ != "csv":  # an executive sees no leaves
+            yield f"report.{format_}", render(public, format_)
+    for reader in _RESTRICTED_READERS:
+        report = view(record, public.assessment.id, reader=reader, document=document)
+        for format_ in FORMATS:
+            yield f"{RESTRICTED}/{reader}.{format_}", render(report, format_)
         if reader == "auditor":
-            files[f"{RESTRICTED}/assessment-results.json"] = _json(assessment_results(report))
+            yield f"{RESTRICTED}/assessment-results.json", _json(assessment_results(report))
             if (plan := plan_of_action(report)) is not None:
-                files[f"{RESTRICTED}/plan-of-action.json"] = _json(plan)
-    files["status.json"] = _json(status_json(public))
-    return files
+                yield f"{RESTRICTED}/plan-of-action.json", _json(plan)
 
 
 def _json(body: Any) -> bytes:

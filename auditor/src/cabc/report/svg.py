@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
@@ -56,7 +56,7 @@ class Ink:
     bad: str
     gone: str
     mute: str
-    font: str = "inherit"
+    font: str
     size: int = 12
     """Height of labels, in units of a plot that is 720 wide."""
 
@@ -65,10 +65,24 @@ class Ink:
         return str(getattr(self, tone(value)))
 
 
-_ROLES = [role.name for role in fields(Ink) if role.name not in {"font", "size"}]
-SCREEN = Ink(**{role: f"var(--{role})" for role in _ROLES})
+def _ink(colour: Callable[[str], str], font: str) -> Ink:
+    return Ink(
+        ink=colour("ink"),
+        soft=colour("soft"),
+        line=colour("line"),
+        paper=colour("paper"),
+        good=colour("good"),
+        warn=colour("warn"),
+        bad=colour("bad"),
+        gone=colour("gone"),
+        mute=colour("mute"),
+        font=font,
+    )
+
+
+SCREEN = _ink("var(--{})".format, "inherit")
 """Follows the page's light or dark theme."""
-PRINT = Ink(**{role: tokens()[role] for role in _ROLES}, font="Libertinus Serif")
+PRINT = _ink(tokens().__getitem__, "Libertinus Serif")
 """Fixed light colours, for PDF and for files that stand alone."""
 
 
