@@ -36,10 +36,11 @@ def waive(state: State, by: Principal, *, subject: str, requirement: str, reason
         expires=expires.astimezone(dt.UTC),
     )
     state.record.append([draft(waiver)])
+    state.worker.wake()
     return waiver
 
 
-def attest(  # a person's whole answer
+def attest(
     state: State,
     by: Principal,
     *,
@@ -68,6 +69,7 @@ def attest(  # a person's whole answer
         valid_until=valid_until.astimezone(dt.UTC),
     )
     state.record.append([draft(attestation)])
+    state.worker.wake()
     return attestation
 
 

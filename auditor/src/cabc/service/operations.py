@@ -56,6 +56,8 @@ def readyz(state: StateOf, response: Response) -> Health:
         "work": "ok" if state.worker.healthy() else "failed",
     }
     ready = "failed" not in checks.values()
+    # Told and not counted: a backend that is away is no reason to hide the pages that say so.
+    checks["runs"] = "failed" if state.worker.failing() else "ok"
     response.status_code = 200 if ready else 503
     return Health(status="ok" if ready else "failed", checks=checks)
 

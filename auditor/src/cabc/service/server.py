@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import structlog
 import uvicorn
 
 from cabc.home import Home
@@ -13,11 +14,15 @@ from cabc.service.state import ProcessRole
 
 __all__ = ["serve"]
 
+log = structlog.stdlib.get_logger("cabc.service")
+
 
 def serve(home: Home, *, role: ProcessRole = "all", host: str | None = None, port: int | None = None) -> None:
     """Serve until SIGTERM or SIGINT; then finish what runs, or give it back."""
     logs.configure()
     settings = home.settings.service
+    if not settings.tokens and settings.oidc is None:
+        log.warning("nobody can log in: service.tokens is empty and service.oidc is not set; see `cabc token`")
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn ends politely and then raises the signal again, which would make a good end look like a bad one.
         signal.signal(number, lambda *_: None)

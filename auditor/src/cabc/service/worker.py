@@ -66,8 +66,6 @@ class Worker:
     metrics: Metrics
     poll: float
     watchers: Sequence[Watcher] = ()
-    on_change: Callable[[str], None] = lambda _: None
-    """Called with a subject whose document changed."""
     clock: Callable[[], float] = time.monotonic
     _state: dict[str, _Subject] = field(default_factory=dict)
     _wake: asyncio.Event | None = None
@@ -83,6 +81,10 @@ class Worker:
     def healthy(self) -> bool:
         """Say whether it still looks for work; one that was never started has none."""
         return self._beat is None or self.clock() - self._beat < 10 * self.poll + 30
+
+    def failing(self) -> list[str]:
+        """Return the subjects whose last step failed."""
+        return sorted(subject for subject, known in self._state.items() if known.failures)
 
     def publish_now(self, subject: str) -> Publication:
         """Publish a subject at once."""
@@ -128,7 +130,6 @@ class Worker:
         """Start a task for every subject that has none."""
         for subject in await asyncio.to_thread(self.documents.refresh):
             log.info("document changed", subject=subject)
-            await asyncio.to_thread(self.on_change, subject)
         for subject in await asyncio.to_thread(lambda: list(self.subjects())):
             known = self._state.setdefault(subject, _Subject())
             if known.task is not None and not known.task.done():

@@ -17,6 +17,8 @@ class FileWatch:
         self._stamps: dict[Path, tuple[int, int, int] | None] = {}
         self._digests: dict[Path, str | None] = {}
         self.changed()
+        for file in self._files:
+            self._digests.setdefault(file, None)  # one that is not there yet is new when it comes
 
     def changed(self) -> list[Path]:
         """Return files with new bytes; bytes are read only when time, size or inode moved. A lost file is no change."""
