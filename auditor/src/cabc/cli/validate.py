@@ -73,10 +73,14 @@ def _print(results: list[dict[str, Any]]) -> None:
     for result in results:
         number = len(result["problems"])
         if result["valid"]:
-            held = f"{result['requirements']} requirements, {result['leaves']} measurements"
+            held = f"{_number(result['requirements'], 'requirement')}, {_number(result['leaves'], 'measurement')}"
             typer.echo(f"✔ {one_line(result['file'])}: {result['id']} version {result['version']}, {held}")
         else:
-            typer.echo(f"✖ {one_line(result['file'])}: {number} mistake{'s' if number > 1 else ''}", err=True)
+            typer.echo(f"✖ {one_line(result['file'])}: {_number(number, 'mistake')}", err=True)
+
+
+def _number(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def register(app: typer.Typer) -> None:
