@@ -14,6 +14,7 @@ from cabc.record.database import DatabaseRecord, open_record
 from cabc.record.keys import head_message, signed_by
 from cabc.record.store import Draft, Record
 from cabc.record.types import Head, Status, Verdict
+from cabc.record.verify import verify
 
 from tests.support import cabc as sample
 from tests.support.cabc import NOW, SUBJECT
@@ -251,3 +252,11 @@ def test_urls_that_cannot_be_used_are_named_without_their_password(tmp_path: Pat
     with pytest.raises(CabcError, match=message) as caught:
         open_record(url, keys=tmp_path)
     assert "geheim" not in str(caught.value)
+
+
+def test_a_collection_answers_only_triggers_before_it(book: DatabaseRecord) -> None:
+    book.append([draft(sample.trigger("t1")), draft(sample.collection("c1")), draft(sample.trigger("t2"))])
+    assert [item.id for item in book.triggers(SUBJECT)] == ["t2"]
+    book.append([draft(sample.collection("c1"))])  # again
+    assert [item.id for item in book.triggers(SUBJECT)] == ["t2"]
+    assert [fault for fault in verify(book, keys=book.keys) if fault.where.startswith("pending")] == []

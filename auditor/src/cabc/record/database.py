@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Literal
@@ -131,7 +131,7 @@ class DatabaseRecord(Reader):
                     head = sign_head(new[-1], self.keys)
                     connection.execute(insert(heads), schema.head_row(head))
                     signed.append(head)
-                    _queue(connection, chain, new, [item.body for item, _ in chains[chain]])
+                    _queue(connection, new, {(item.kind, item.key): item.body for item, _ in reversed(chains[chain])})
         if signed:
             self._anchors.append(signed)
         return [stored[item.chain, item.kind, item.key] for item in drafts]
@@ -258,18 +258,14 @@ def _known(connection: Connection, chain: str, names: list[tuple[str, str]]) -> 
     return found
 
 
-def _queue(connection: Connection, chain: str, new: Iterable[Entry], bodies: Iterable[object]) -> None:
+def _queue(connection: Connection, new: Iterable[Entry], bodies: Mapping[tuple[str, str], object]) -> None:
     """Keep the list of what waits: new triggers and collections on it, what these answer off it."""
-    waiting = [
-        {"chain": chain, "seq": entry.seq, "kind": entry.kind}
-        for entry in new
-        if entry.kind in {"trigger", "collection"}
-    ]
-    if waiting:
-        connection.execute(insert(pending), waiting)
-    for body in bodies:
+    for entry in new:
+        if entry.kind in {"trigger", "collection"}:
+            connection.execute(insert(pending), {"chain": entry.chain, "seq": entry.seq, "kind": entry.kind})
+        body = bodies[entry.kind, entry.key]
         if isinstance(body, Collection):
-            _answer_triggers(connection, chain, body)
+            _answer_triggers(connection, entry.chain, body)
         elif isinstance(body, Assessment):
             collected = f"collect:{body.subject.name}"
             own = (entries.c.kind == "collection", entries.c.key == body.collection, entries.c.chain == collected)
