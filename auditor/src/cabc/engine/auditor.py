@@ -84,7 +84,7 @@ class RunResult:
     """What a run did."""
 
     subject: str
-    assessed: list[Assessed] = field(default_factory=list)
+    assessed: list[Assessed] = field(default_factory=list, repr=False)
     """The assessments of this run, oldest first; more than one when an earlier run was taken up or triggers came."""
     answered_by: str | None = None
     """Id of the assessment of another process that answered the trigger in place of this one."""
