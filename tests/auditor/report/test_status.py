@@ -152,3 +152,28 @@ def test_feed_has_one_entry_for_each_change_with_ids_that_stay(seen: View) -> No
     earlier = ET.fromstring(feed(seen("executive", 7)))  # noqa: S314 (our own feed)
     assert [entry.findtext(f"{ATOM}id") for entry in earlier.findall(f"{ATOM}entry")] == ids[2:]
     assert all(re.fullmatch(r"urn:uuid:[0-9a-f-]{36}", id_ or "") for id_ in ids)
+
+
+def test_the_documented_check_works_without_our_code(seen: View, tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    page = (Path(__file__).parents[3] / "docs/reference/cabc-status.md").read_text(encoding="utf-8")
+    script = re.search(r"```python\n(.*?)```", page, re.DOTALL)
+    assert script is not None
+    assert "cabc" not in script[1]
+    claim = statement(seen("executive"))
+    assert claim is not None
+    (tmp_path / "statement.dsse.json").write_text(json.dumps(envelope(claim, Keys(tmp_path))), encoding="utf-8")
+    (tmp_path / "check.py").write_text(script[1], encoding="utf-8")
+    command = [sys.executable, "-I", "check.py", "statement.dsse.json", "publish.pub"]
+
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert answer.stdout.splitlines()[0] == f"{sample.digest(b'model 4').removeprefix('sha256:')} FAILED"
+    assert answer.stdout.splitlines()[1].endswith("third-party suspended")
+
+    Keys(tmp_path / "other").sign("publish", b"")
+    forged = [*command[:-1], "other/publish.pub"]
+    assert (
+        "InvalidSignature" in subprocess.run(forged, cwd=tmp_path, capture_output=True, text=True, check=False).stderr
+    )
