@@ -112,7 +112,9 @@ class Seeder:
                     path=leaf.path,
                     requirement=leaf.path.rsplit("/", 2)[0],
                     verdict=verdict,
-                    reason="the answer expired" if value is None else f"found {shown(value)}",
+                    reason="the answer expired"
+                    if value is None
+                    else f"found {shown(value)}, wanted {_wanted(element)}",
                     value=value,
                     target=element.target,
                     comparison=element.comparison,
@@ -210,6 +212,12 @@ class Seeder:
                 )
             )
         return found
+
+
+def _wanted(element: Any) -> str:
+    target = element.target
+    plain = target.model_dump() if hasattr(target, "model_dump") else target
+    return f"{element.comparison} {shown(plain)}"
 
 
 def seed(record: DatabaseRecord, folder: Path) -> None:

@@ -32,6 +32,10 @@ PAGES = {
     "report": f"/subjects/{SUBJECT}/assessments/a-credit-scoring-12/report?reader=auditor",
     "missing": "/subjects/none",
 }
+PICTURED = {
+    "light": ["board", "specification", "history", "finding", "status"],
+    "dark": ["specification", "finding"],
+}
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +130,22 @@ def test_everything_works_without_javascript(browser: Browser, site: str) -> Non
     page.context.close()
 
 
+@pytest.mark.parametrize(("scheme", "names"), PICTURED.items())
+def test_pictures(
+    browser: Browser, site: str, scheme: Any, names: list[str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Take pictures; with `--update-test-data` they go into the documentation."""
+    folder = PICTURES if request.config.getoption("--update-test-data", default=False) else tmp_path
+    folder.mkdir(parents=True, exist_ok=True)
+    page = opened(browser, site, color_scheme=scheme, device_scale_factor=1)
+    for name in names:
+        page.goto(PAGES[name])
+        file = folder / f"auditor-{name}-{scheme}.png"
+        page.screenshot(path=file, clip={"x": 0, "y": 0, "width": 1180, "height": 1000}, full_page=True)
+        assert 10_000 < file.stat().st_size < 150_000, name
+    page.context.close()
+
+
 def test_a_waiver_is_given_through_the_form(browser: Browser, site: str) -> None:
     page = opened(browser, site, java_script_enabled=False)
     page.goto(f"/subjects/{SUBJECT}/findings/data-governance/bias")
@@ -191,18 +211,4 @@ def test_narrow_and_printed_pages_do_not_scroll_sideways(browser: Browser, site:
         page.goto(path)
         width = page.evaluate("() => document.documentElement.scrollWidth")
         assert width <= 360, f"{name} is {width} wide"
-    page.context.close()
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pictures(browser: Browser, site: str, scheme: Any, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Take pictures; with `--update-test-data` they go into the documentation."""
-    folder = PICTURES if request.config.getoption("--update-test-data", default=False) else tmp_path
-    folder.mkdir(parents=True, exist_ok=True)
-    page = opened(browser, site, color_scheme=scheme, device_scale_factor=1)
-    for name in ("board", "specification", "history", "finding", "status"):
-        page.goto(PAGES[name])
-        file = folder / f"auditor-{name}-{scheme}.png"
-        page.screenshot(path=file, clip={"x": 0, "y": 0, "width": 1180, "height": 1000}, full_page=True)
-        assert 10_000 < file.stat().st_size < 150_000, name
     page.context.close()
