@@ -115,53 +115,22 @@ class DatabaseRecord(Reader):
     # Appending
 
     def append(self, drafts: Sequence[Draft]) -> list[Entry]:
-        chains: dict[str, list[tuple[Draft, str]]] = {}
         for item in drafts:
-            self._may_write(item.chain)
+            self.may_write(item.chain)
             check_draft(item)
-            chains.setdefault(item.chain, []).append((item, canonical_model(item.body)))
-        stored: dict[tuple[str, str, str], Entry] = {}
-        signed: list[Head] = []
+        with self.appending() as transaction:
+            return transaction.append(drafts)
+
+    @contextmanager
+    def appending(self) -> Iterator[Transaction]:
+        """Append together with other changes of the database, all or nothing; anchors are written behind it."""
         with self._writing() as connection:
-            for chain in sorted(chains):  # one order for all, so that nobody waits in a circle
-                advisory_lock(connection, chain)
-                known, new = self._extend(connection, chain, chains[chain])
-                stored.update({(entry.chain, entry.kind, entry.key): entry for entry in (*known, *new)})
-                if new:
-                    head = sign_head(new[-1], self.keys)
-                    connection.execute(insert(heads), schema.head_row(head))
-                    signed.append(head)
-                    _queue(connection, new, {(item.kind, item.key): item.body for item, _ in reversed(chains[chain])})
-        if signed:
-            self._anchors.append(signed)
-        return [stored[item.chain, item.kind, item.key] for item in drafts]
+            transaction = Transaction(self, connection)
+            yield transaction
+        if transaction.signed:
+            self._anchors.append(transaction.signed)
 
-    def _extend(
-        self, connection: Connection, chain: str, items: list[tuple[Draft, str]]
-    ) -> tuple[list[Entry], list[Entry]]:
-        known = _known(connection, chain, [(item.kind, item.key) for item, _ in items])
-        seen = {(entry.kind, entry.key) for entry in known}
-        fresh: list[tuple[Draft, str]] = []
-        for item, body in items:
-            if (item.kind, item.key) not in seen:
-                seen.add((item.kind, item.key))
-                fresh.append((item, body))
-        last = select(entries).where(entries.c.chain == chain).order_by(entries.c.seq.desc()).limit(1)
-        row = connection.execute(last).first()
-        previous = None if row is None else schema.entry_of(row)
-        new = list(
-            links(
-                fresh,
-                seq=previous.seq if previous else 0,
-                previous=previous.hash if previous else GENESIS,
-                at=self._time(previous),
-            )
-        )
-        if new:
-            connection.execute(insert(entries), [schema.entry_row(entry) for entry in new])
-        return known, new
-
-    def _time(self, previous: Entry | None) -> dt.datetime:
+    def time_after(self, previous: Entry | None) -> dt.datetime:
         """Return the time of new entries: a chain never goes back in time."""
         now = self._clock().astimezone(dt.UTC)
         if previous is None or previous.at <= now:
@@ -171,7 +140,7 @@ class DatabaseRecord(Reader):
             raise CabcError(msg, fix="set this machine's clock; entries are not dated back")
         return previous.at
 
-    def _may_write(self, chain: str) -> None:
+    def may_write(self, chain: str) -> None:
         if self.role not in {"all", owner(chain)}:
             msg = f"the role {self.role} does not write {chain}"
             raise CabcError(msg, fix="use the process or the token of the role that may")
@@ -200,7 +169,7 @@ class DatabaseRecord(Reader):
         Many small transactions would cost more than all the rest of a run.
         """
         if self.role == "read":
-            self._may_write("evidence")
+            self.may_write("evidence")
         if digest(body) != evidence.digest or len(body) != evidence.size:
             msg = f"evidence is not what its description says: {evidence.digest}, {evidence.size} bytes"
             raise IntegrityError(msg)
@@ -242,6 +211,57 @@ class DatabaseRecord(Reader):
         """Write what waits and let the database go."""
         self.flush()
         super().close()
+
+
+class Transaction:
+    """Appends within one transaction of a record."""
+
+    def __init__(self, record: DatabaseRecord, connection: Connection) -> None:
+        self._record = record
+        self.connection = connection
+        self.signed: list[Head] = []
+
+    def append(self, drafts: Sequence[Draft]) -> list[Entry]:
+        """Continue the chains, sign their heads."""
+        chains: dict[str, list[tuple[Draft, str]]] = {}
+        for item in drafts:
+            self._record.may_write(item.chain)
+            check_draft(item)
+            chains.setdefault(item.chain, []).append((item, canonical_model(item.body)))
+        stored: dict[tuple[str, str, str], Entry] = {}
+        for chain in sorted(chains):  # one order for all, so that nobody waits in a circle
+            advisory_lock(self.connection, chain)
+            known, new = self._extend(chain, chains[chain])
+            stored.update({(entry.chain, entry.kind, entry.key): entry for entry in (*known, *new)})
+            if new:
+                head = sign_head(new[-1], self._record.keys)
+                self.connection.execute(insert(heads), schema.head_row(head))
+                self.signed.append(head)
+                _queue(self.connection, new, {(item.kind, item.key): item.body for item, _ in reversed(chains[chain])})
+        return [stored[item.chain, item.kind, item.key] for item in drafts]
+
+    def _extend(self, chain: str, items: list[tuple[Draft, str]]) -> tuple[list[Entry], list[Entry]]:
+        known = _known(self.connection, chain, [(item.kind, item.key) for item, _ in items])
+        seen = {(entry.kind, entry.key) for entry in known}
+        fresh: list[tuple[Draft, str]] = []
+        for item, body in items:
+            if (item.kind, item.key) not in seen:
+                seen.add((item.kind, item.key))
+                fresh.append((item, body))
+        last = select(entries).where(entries.c.chain == chain).order_by(entries.c.seq.desc()).limit(1)
+        row = self.connection.execute(last).first()
+        previous = None if row is None else schema.entry_of(row)
+        new = list(
+            links(
+                fresh,
+                seq=previous.seq if previous else 0,
+                previous=previous.hash if previous else GENESIS,
+                at=self._record.time_after(previous),
+            )
+        )
+        if new:
+            self.connection.execute(insert(entries), [schema.entry_row(entry) for entry in new])
+        return known, new
 
 
 def _known(connection: Connection, chain: str, names: list[tuple[str, str]]) -> list[Entry]:

@@ -260,10 +260,11 @@ class StoredDocument(Model):
 
 
 class DroppedBodies(Model):
-    """The entries of one kind in a chain, up to `through`, have lost their bodies."""
+    """The entries of one kind in a chain, from `first` to `through`, have lost their bodies."""
 
     chain: str
     kind: str
+    first: int
     through: int
     count: int
     """How many lost it this time."""

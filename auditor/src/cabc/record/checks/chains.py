@@ -19,6 +19,7 @@ from cabc.record.types import (
     Assessment,
     Attestation,
     Collection,
+    DroppedBodies,
     Entry,
     Head,
     Observation,
@@ -54,7 +55,7 @@ class Chains:
         """Evidence that retention dropped."""
         self.publications: list[tuple[str, Publication]] = []
         self.assessments: list[Assessment] = []
-        self._dropped_bodies: dict[tuple[str, str], int] = {}
+        self._dropped_bodies: dict[tuple[str, str], list[DroppedBodies]] = defaultdict(list)
         self._waiting = Waiting()
 
     def check(self) -> None:
@@ -123,7 +124,8 @@ class Chains:
             self._findings.add(where, f"a {entry.kind} does not belong into this chain")
             return
         if entry.body is None:
-            if entry.seq > self._dropped_bodies.get((entry.chain, entry.kind), 0):
+            ranges = self._dropped_bodies[entry.chain, entry.kind]
+            if not any(gone.first <= entry.seq <= gone.through for gone in ranges):
                 self._findings.add(where, "its body is missing, and no retention says so")
             return
         if digest(entry.body.encode()) != entry.body_digest:
@@ -187,8 +189,7 @@ class Chains:
             case RetentionRecord():
                 self.dropped.update(body.evidence)
                 for gone in body.bodies:
-                    known = self._dropped_bodies.get((gone.chain, gone.kind), 0)
-                    self._dropped_bodies[gone.chain, gone.kind] = max(known, gone.through)
+                    self._dropped_bodies[gone.chain, gone.kind].append(gone)
             case _:
                 pass
 
