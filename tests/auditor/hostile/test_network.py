@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import posixpath
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote
 
 import httpcore
 import pytest
@@ -14,6 +16,8 @@ from cabc.interfaces.base import RetrieveError
 from cabc.interfaces.connections import RestConnection
 from cabc.interfaces.guarded import GuardedClient, join
 from cabc.interfaces.rest import RestPlugin
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.support.http_backend import HttpBackend, Reply
 from tests.support.retrieval import retrieve, spec
@@ -253,6 +257,23 @@ def test_a_path_does_not_leave_the_base(path: str) -> None:
     for base in ("http://h", "http://h/base"):
         with pytest.raises(RetrieveError):
             join(base, path)
+
+
+@given(st.text(alphabet="/.%25ecfEF;\\\\ab?#@:\x00 ", max_size=24), st.sampled_from(["http://h", "http://h/base/v1"]))
+def test_no_path_at_all_leaves_the_base(path: str, base: str) -> None:
+    """However a server decodes and normalizes what was let through, it is still below the base."""
+    try:
+        target = join(base, f"/{path}")
+    except RetrieveError:
+        return
+    root = base.removeprefix("http://h")
+    for _ in range(6):
+        assert target.isascii()
+        assert not set(target) & set(" ?#\\\r\n\x00")
+        normal = posixpath.normpath("/".join(part.partition(";")[0] for part in target.split("/")))
+        assert (normal + "/").startswith(root + "/"), target
+        assert not normal.startswith("//")
+        target = unquote(target)
 
 
 @pytest.mark.parametrize("path", ["/v2", "/v1x", "/V1", "/", "/v1%2f..%2fv2"])

@@ -64,7 +64,7 @@ def big(postgresql: PostgreSQL) -> tuple[Ask, Callable[[], int], PostgreSQL, str
         assert found
         return int(found[0])
 
-    url = postgresql.url(name, user="writer")
+    url = postgresql.url(name, user="writer").replace(":x@", "@")
     ask = asker(spec(SqlConnection, kind="sql", url=url, timeout=3.0, network="loopback"))
     return ask, count, postgresql, name
 
@@ -153,7 +153,7 @@ def test_a_read_only_transaction_stays_one(big: tuple[Ask, Callable[[], int], Po
 
 def test_a_superuser_is_refused(big: tuple[Ask, Callable[[], int], PostgreSQL, str]) -> None:
     _, _, server, name = big
-    ask = asker(spec(SqlConnection, kind="sql", url=server.url(name), network="loopback"))
+    ask = asker(spec(SqlConnection, kind="sql", url=server.url(name).replace(":x@", "@"), network="loopback"))
     with pytest.raises(RetrieveError, match="superuser"):
         ask("SELECT 1")
 
@@ -162,7 +162,9 @@ def test_a_role_that_reads_files_is_refused(big: tuple[Ask, Callable[[], int], P
     _, _, server, name = big
     server.execute("DROP ROLE IF EXISTS filer")
     server.execute("CREATE ROLE filer LOGIN; GRANT pg_read_server_files TO filer")
-    ask = asker(spec(SqlConnection, kind="sql", url=server.url(name, user="filer"), network="loopback"))
+    ask = asker(
+        spec(SqlConnection, kind="sql", url=server.url(name, user="filer").replace(":x@", "@"), network="loopback")
+    )
     with pytest.raises(RetrieveError, match="files of the server"):
         ask("SELECT 1")
 

@@ -74,6 +74,7 @@ def test_a_file_cannot_turn_commands_on(tmp_path: Path) -> None:
         ("connections:\n  a:\n    kind: rest\n    url: ftp://x\n", "4:10"),
         ("connections:\n  a:\n    kind: rest\n    url: https://u:p@x\n", "4:10"),
         ("connections:\n  a:\n    kind: rest\n    url: https://x/?q=1\n", "4:10"),
+        ("connections:\n  a:\n    kind: sql\n    url: postgresql://u:p@h/d\n", "4:10"),
         ("connections:\n  a:\n    kind: nothing\n    url: https://x\n", "3:11"),
         ("connections:\n  a:\n    kind: file\n    root: x\n    redact: ['(']\n", "5:14"),
         ("connections:\n  a:\n    kind: rest\n    url: https://x\n    auth: {type: bearer, token: s3cret}\n", "5:11"),

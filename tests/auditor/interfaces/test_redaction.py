@@ -16,6 +16,8 @@ TOKEN = "".join(chr(code) for code in range(ord("a"), ord("z") + 1)) + "01234567
     [
         (f"Authorization: Bearer {TOKEN}", TOKEN),
         (f'{{"header": "bearer {TOKEN}"}}', TOKEN),
+        ("authorization: basic dTpodW50ZXIy", "dTpodW50ZXIy"),
+        ("'Authorization': 'Token 0123456789abcdef'", "0123456789abcdef"),
         ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl", "eyJzdWIiOiJzeXN0ZW0ifQ"),
         ("AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
         ('"aws_secret_access_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"', "K7MDENG"),
@@ -36,7 +38,14 @@ def test_built_in_patterns_take_the_secret_out(body: str, secret: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b'{"value": 0.93}', b"https://host/path:8080/a@b", b"the bearer of news", b"time 12:30:15", b"\xff\xfe\x00"],
+    [
+        b'{"value": 0.93}',
+        b"https://host/path:8080/a@b",
+        b"the bearer of news",
+        b"basic internationalization-rules",
+        b"time 12:30:15",
+        b"\xff\xfe\x00",
+    ],
 )
 def test_what_is_no_secret_stays_to_the_byte(body: bytes) -> None:
     assert redact(body, []) == (body, False)

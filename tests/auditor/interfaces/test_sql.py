@@ -42,7 +42,9 @@ def big(postgresql: PostgreSQL) -> SqlConnection:
     """Give PostgreSQL through a role that may only connect."""
     postgresql.execute("DROP ROLE IF EXISTS reader")
     postgresql.execute("CREATE ROLE reader LOGIN")
-    made: SqlConnection = spec(SqlConnection, kind="sql", url=postgresql.url(user="reader"), network="loopback")
+    made: SqlConnection = spec(
+        SqlConnection, kind="sql", url=postgresql.url(user="reader").replace(":x@", "@"), network="loopback"
+    )
     return made
 
 

@@ -6,10 +6,10 @@ A document only names a connection. Addresses, credentials and root folders stan
 from __future__ import annotations
 
 import os
-from functools import reduce
+from functools import cache, reduce
 from operator import or_
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import re2
@@ -58,6 +58,13 @@ def _base_address(url: str) -> str:
         msg = "must be an address alone: credentials go to `auth`, by reference; no query, no fragment"
         raise ValueError(msg)
     return url.rstrip("/")
+
+
+def _without_password(url: str) -> str:
+    if not url.startswith(("env:", "file:")) and urlsplit(url).password:
+        msg = "must have no password: give it as `password`, by reference, or the whole address by reference"
+        raise ValueError(msg)
+    return url
 
 
 def _pattern(pattern: str) -> str:
@@ -162,7 +169,6 @@ class PrometheusConnection(HttpConnection):
     """Seconds after which the server gives up a query."""
     max_range: Duration = "P7D"
     """Longest range that a query may read."""
-    max_concurrent: int = 4
 
 
 class MlflowConnection(HttpConnection):
@@ -239,7 +245,7 @@ class SqlConnection(_Connection):
     """A PostgreSQL or SQLite database, read with one query at a time, read-only."""
 
     kind: Literal["sql"]
-    url: str
+    url: Annotated[str, AfterValidator(_without_password)]
     """SQLAlchemy address without a password, for example `postgresql+psycopg://reader@db/features`, or a reference to
     one with it."""
     password: Secret | None = None
@@ -296,35 +302,29 @@ class AssessorConnection(_HttpOrFolder):
         return self
 
 
-_MODELS: dict[str, type[Connection]] = {
-    "rest": RestConnection,
-    "prometheus": PrometheusConnection,
-    "mlflow": MlflowConnection,
-    "file": FileConnection,
-    "kubernetes": KubernetesConnection,
-    "command": CommandConnection,
-    "sql": SqlConnection,
-    "log": LogConnection,
-    "assessor": AssessorConnection,
-}
+_MODELS: tuple[type[Connection], ...] = (
+    RestConnection,
+    PrometheusConnection,
+    MlflowConnection,
+    FileConnection,
+    KubernetesConnection,
+    CommandConnection,
+    SqlConnection,
+    LogConnection,
+    AssessorConnection,
+)
 
 
-class _Loader:
-    """The model of the file, made once the installed plugins are known."""
+@cache
+def _file_model() -> type[Model]:
+    """Return the model of the file, made once the installed plugins are known."""
+    from cabc.interfaces.registry import installed
 
-    made: ClassVar[dict[tuple[str, ...], type[Model]]] = {}
-
-    @classmethod
-    def model(cls) -> type[Model]:
-        from cabc.interfaces.registry import installed
-
-        plugins = [plugin.connection for plugin in installed().values() if plugin.connection is not None]
-        key = tuple(f"{plugin.__module__}.{plugin.__qualname__}" for plugin in plugins)
-        if key not in cls.made:
-            union: Any = reduce(or_, (*_MODELS.values(), *plugins))
-            connections: Any = (dict[Slug, Annotated[union, Field(discriminator="kind")]], ...)
-            cls.made[key] = create_model("Connections", __base__=Model, connections=connections)
-        return cls.made[key]
+    plugins = [plugin.connection for plugin in installed().values() if plugin.connection is not None]
+    union: Any = reduce(or_, (*_MODELS, *plugins))
+    connections: Any = (dict[Slug, Annotated[union, Field(discriminator="kind")]], ...)
+    made: type[Model] = create_model("Connections", __base__=Model, connections=connections)
+    return made
 
 
 def load_connections(path: Path, *, commands: bool = False) -> dict[str, Connection]:
@@ -336,7 +336,7 @@ def load_connections(path: Path, *, commands: bool = False) -> dict[str, Connect
 
     if not path.exists():
         return {}
-    file: Any = read(_Loader.model(), path.read_bytes(), str(path))
+    file: Any = read(_file_model(), path.read_bytes(), str(path))
     found: dict[str, Connection] = {
         name: _anchored(connection, path.resolve().parent) for name, connection in file.connections.items()
     }

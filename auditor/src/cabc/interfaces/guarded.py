@@ -12,8 +12,8 @@ import re
 import socket
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
@@ -188,7 +188,8 @@ class GuardedClient:
                 pool.stream("GET", url, headers=headers, extensions=extensions) as response,
             ):
                 media_type, encoding = await _judge(response, accept, secret)
-                yield media_type, _decoded(response, encoding)
+                async with aclosing(_decoded(response, encoding)) as chunks:
+                    yield media_type, chunks
         except (TimeoutError, httpcore.TimeoutException) as error:
             msg = f"no answer within {seconds or connection.timeout:g} s"
             raise RetrieveError(msg) from error
@@ -267,7 +268,7 @@ async def _hint(response: httpcore.Response, secret: _Credential | None) -> str:
     return f": {one_line(found[1].decode(errors='replace'))}" if found else ""
 
 
-async def _decoded(response: httpcore.Response, encoding: str) -> AsyncIterator[bytes]:
+async def _decoded(response: httpcore.Response, encoding: str) -> AsyncGenerator[bytes, None]:
     if encoding in {"", "identity"}:
         async for chunk in response.aiter_stream():
             yield chunk

@@ -15,7 +15,8 @@ __all__ = ["MARK", "redact", "redact_text"]
 MARK = "[REDACTED]"
 
 _BUILT_IN = (
-    r"(?P<keep>(?i:\b(?:bearer|basic|token)[ \t]+))[A-Za-z0-9._~+/=-]{16,}",
+    r"(?P<keep>(?i:\bbearer[ \t]+))[A-Za-z0-9._~+/=-]{16,}",
+    r"(?P<keep>(?i:\bauthorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:basic|token|digest)[ \t]+))[A-Za-z0-9._~+/=-]{6,}",
     r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",  # JSON web tokens, service accounts' among them
     r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{16}\b",
     r"(?P<keep>(?i:aws_?(?:secret_?access_?key|session_?token))[\"']?\s{0,4}[:=]\s{0,4}[\"']?)[A-Za-z0-9/+=]{30,}",
