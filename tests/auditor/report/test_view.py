@@ -222,3 +222,34 @@ def test_the_number_of_queries_and_rows_does_not_depend_on_the_history(tmp_path:
             counts.append(len(statements))
 
     assert counts[0] == counts[1]
+
+
+def test_a_requirement_with_some_confidential_leaves_gives_the_reason_of_the_others(tmp_path: Path) -> None:
+    text = past.SPECIFICATION.replace("{id: sample-size,", "{id: sample-size, confidential: true,")
+    size = f"{past.BIAS}/disparity/sample-size"
+    bad = {
+        past.RATIO: (Verdict.NOT_SATISFIED, "found 0.61, wanted from 0.8 to 1.25"),
+        size: (Verdict.NOT_SATISFIED, "found 4711 row"),
+    }
+    with sample.record(tmp_path) as record:
+        runs = [past.Run({size: 4711}, bad, Status.SUSPENDED, "bias")]
+        (name,) = past.record_history(record, runs, text=text)
+        report = view(record, name, reader="engineer")
+
+    assert finding(report, past.BIAS).reason == (
+        f"{past.RATIO}: found 0.61, wanted from 0.8 to 1.25; 1 confidential measurement is not satisfied"
+    )
+    assert "4711" not in report.model_dump_json()
+
+
+def test_a_leaf_whose_target_was_never_had_shows_the_declared_one(seen: View) -> None:
+    from cabc.document.model import BaselineTarget, ReferenceTarget
+    from cabc.report.leaves import _declared
+
+    reviewed = leaf(seen("engineer"), past.REVIEW)
+    assert reviewed.wanted == "equal to true"
+    element = past.document().requirements[0].leaves[0].element
+    changed = element.model_copy(update={"target": ReferenceTarget(ref="subject.version")})
+    assert _declared(changed) == "subject.version"
+    changed = element.model_copy(update={"target": BaselineTarget(baseline="pinned")})
+    assert _declared(changed) == "the pinned baseline's value"

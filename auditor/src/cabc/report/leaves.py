@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from cabc.document.base import Model
-from cabc.document.model import Measurement
+from cabc.document.model import BaselineTarget, InterfaceTarget, Measurement, ReferenceTarget
 from cabc.record.types import Evidence, LeafEvidence, Observation, Verdict
 from cabc.report.context import Context, is_failing
 from cabc.report.pages import shown
@@ -94,7 +94,7 @@ def _leaf_view(context: Context, found: Observation, points: list[LeafPoint]) ->
 def _details(context: Context, found: Observation, points: list[LeafPoint]) -> dict[str, Any]:
     leaf = context.leaves.get(found.path)
     element = leaf.element if leaf else None
-    target = _plain(found.target)
+    target = _plain(found.target) if found.target is not None else _declared(element)
     tolerance = getattr(element, "tolerance", None)
     low, high = allowed(found.comparison, target, tolerance)
     return {
@@ -189,6 +189,19 @@ def _number(value: Any) -> float | None:
 
 def _plain(target: Any) -> Any:
     return target.model_dump(mode="json", exclude_none=True) if isinstance(target, Model) else target
+
+
+def _declared(element: object) -> Any:
+    """Return the target that the document declares, where the assessment had none."""
+    match getattr(element, "target", None):
+        case ReferenceTarget() as target:
+            return target.ref
+        case InterfaceTarget():
+            return "a retrieved target"
+        case BaselineTarget():
+            return "the pinned baseline's value"
+        case target:
+            return _plain(target)
 
 
 def _with_unit(value: Any, unit: str | None) -> str:

@@ -127,11 +127,6 @@ def _finding_view(context: Context, found: Finding, since: tuple[dt.datetime, bo
     hidden = context.hides_requirement(found.requirement) or (found.confidential and context.guarded)
     known = None if hidden or node is None else node.requirement
     waiver = context.waivers.get(found.waiver) if found.waiver else None
-    reason = found.reason
-    if hidden or context.hides_reason(found.requirement):
-        count = len(found.failing)
-        reason = f"{count} measurement{'' if count == 1 else 's'} not satisfied; details are confidential"
-        reason = reason if count else "details are confidential"
     return FindingView(
         requirement=found.requirement,
         name=(known.name if known else None) or found.requirement.rsplit("/", 1)[-1],
@@ -139,7 +134,7 @@ def _finding_view(context: Context, found: Finding, since: tuple[dt.datetime, bo
         severity=found.severity,
         verdict=found.verdict,
         hidden=hidden,
-        reason=reason,
+        reason=_guarded_reason(context, found) if hidden or context.hides_reason(found.requirement) else found.reason,
         comment=known.comment if known else None,
         risks=found.risks,
         leaves=[leaf.path for leaf in node.leaves] if node else [],
@@ -150,6 +145,18 @@ def _finding_view(context: Context, found: Finding, since: tuple[dt.datetime, bo
         failing_since=since[0] if since else None,
         failing_longer=since[1] if since else False,
     )
+
+
+def _guarded_reason(context: Context, found: Finding) -> str:
+    """Return why a requirement fails from the leaves that the reader may see, and how many others there are."""
+    failing = [each for each in context.observations if each.path in found.failing]
+    open_ = [each for each in failing if not (context.hides_leaf(each.path) or each.confidential)]
+    count = len(found.failing) - len(open_)
+    rest = f"{count} confidential measurement{' is' if count == 1 else 's are'} not satisfied" if count else ""
+    if not open_:
+        return rest or "details are confidential"
+    more = f" (and {len(open_) - 1} more)" if len(open_) > 1 else ""
+    return "; ".join(part for part in (f"{open_[0].path}: {open_[0].reason}{more}", rest) if part)
 
 
 def _waiver_view(context: Context, waiver: Waiver) -> WaiverView:
