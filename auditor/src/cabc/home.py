@@ -55,7 +55,7 @@ class Service(Model):
     oidc: Oidc | None = None
     webhooks: dict[Slug, Webhook] = {}
     """Webhooks by name; they post to `/hooks/NAME`."""
-    poll: Duration = "PT10S"
+    poll: Duration = "PT2S"
     """How often documents are looked at for changes, and the record for work of other processes."""
     watch_inference_services: bool = False
     """Watch the cluster for new revisions of the InferenceServices that documents name."""

@@ -131,7 +131,7 @@ def test_everything_works_without_javascript(browser: Browser, site: str) -> Non
 
 
 @pytest.mark.parametrize(("scheme", "names"), PICTURED.items())
-def test_pictures(
+def test_pictures(  # noqa: PLR0917 (pytest gives them by name)
     browser: Browser, site: str, scheme: Any, names: list[str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Take pictures; with `--update-test-data` they go into the documentation."""

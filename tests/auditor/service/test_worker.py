@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from cabc.service.steps import EngineSteps
 from cabc.service.worker import Worker
 
 from tests.auditor.service.conftest import make_app
+from tests.support.server import metric
 from tests.support.service import NOW, OTHER, SUBJECT
 
 pytestmark = pytest.mark.anyio
@@ -194,3 +196,55 @@ async def test_a_changed_document_is_a_reason_to_assess(folder: Path, record: Da
     for _ in range(3):  # looking again asks for nothing more
         waiting = steps._asked(SUBJECT, document)
     assert [(item.kind, item.source) for item in waiting] == [("file", "specification changed")]
+
+
+async def test_what_is_due_is_asked_for_once_and_missed_runs_are_counted(folder: Path, record: DatabaseRecord) -> None:
+    from cabc.engine.auditor import Auditor
+
+    app = make_app(folder, record)
+    state = app.state.cabc
+    moments = [NOW]
+    state.now = lambda: moments[0]
+    steps = EngineSteps(state, Auditor(state.home, record, {}, now=state.now))
+    document = state.documents.current(SUBJECT)
+    for _ in range(3):
+        waiting = steps._asked(SUBJECT, document)
+    (trigger,) = waiting
+    assert trigger.kind == "schedule"
+    assert trigger.requirements == ["record-keeping/logs", "security/supply-chain"]  # PT15M and P1D; a day went by
+    text = state.metrics.text().decode()
+    assert metric(text, "cabc_missed_runs_total", subject=SUBJECT) == 95
+
+    other = state.documents.current(OTHER)  # P1D, collected a day ago
+    moments[0] = NOW - dt.timedelta(hours=1)
+    assert steps._asked(OTHER, other) == []
+    moments[0] = NOW - dt.timedelta(minutes=1)
+    assert steps._asked(OTHER, other) == []
+    moments[0] = NOW + dt.timedelta(minutes=1)
+    assert [item.kind for item in steps._asked(OTHER, other)] == ["schedule"]
+
+
+async def test_a_waiver_is_a_reason_to_assess_when_it_begins_and_when_it_ends(
+    folder: Path, record: DatabaseRecord
+) -> None:
+    from cabc.engine.auditor import Auditor
+    from cabc.record.chain import draft
+
+    from tests.support.cabc import waiver
+
+    app = make_app(folder, record)
+    state = app.state.cabc
+    moments = [NOW]
+    state.now = lambda: moments[0]
+    steps = EngineSteps(state, Auditor(state.home, record, {}, now=state.now))
+    document = state.documents.current(SUBJECT)
+    record.append([draft(waiver("w1", requirement="data-governance/bias", created=NOW))])
+
+    def sources() -> list[str]:
+        return [item.source for item in steps._asked(SUBJECT, document) if item.source.startswith("w1")]
+
+    assert sources() == ["w1 begins"]
+    moments[0] = NOW + dt.timedelta(minutes=59)
+    assert sources() == ["w1 begins"]
+    moments[0] = NOW + dt.timedelta(hours=1)
+    assert sources() == ["w1 begins", "w1 ends"]

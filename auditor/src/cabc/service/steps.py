@@ -43,6 +43,7 @@ class EngineSteps:
         self._state = state
         self._auditor = auditor
         self.names = _STEPS[state.role]
+        self._later: dict[str, tuple[object, dt.datetime | None]] = {}
 
     async def step(self, name: str, subject: str) -> bool:
         document = self._state.documents.current(subject)
@@ -96,11 +97,25 @@ class EngineSteps:
             found += self._said(subject, document, latest, now)
         if found:
             record.append([draft(trigger) for trigger in found])
-        if (due := due_trigger(record, document, now)) is not None:
-            missed = schedule(document, last_collected(record, document), now).missed if latest else 0
-            self._state.metrics.missed.labels(subject).inc(missed)
-            record.append([draft(due)])
+        self._ask_what_is_due(subject, document, latest, now)
         return record.triggers(subject)
+
+    def _ask_what_is_due(
+        self, subject: str, document: LoadedDocument, latest: Assessment | None, now: dt.datetime
+    ) -> None:
+        """Record a trigger for what is due by the schedule; what is due later is not looked at again till then."""
+        record = self._state.record
+        key = (latest.id if latest else None, document.digest)
+        known, until = self._later.get(subject, (None, None))
+        if known == key and (until is None or now < until):
+            return
+        due = due_trigger(record, document, now)
+        plan = schedule(document, last_collected(record, document), now)
+        if due is not None:
+            self._state.metrics.missed.labels(subject).inc(plan.missed if latest else 0)
+            record.append([draft(due)])
+        elif not plan.due:
+            self._later[subject] = (key, plan.next)
 
     def _said(self, subject: str, document: LoadedDocument, latest: Assessment, now: dt.datetime) -> list[Trigger]:
         """Return triggers for waivers and attestations that began or ended since the latest assessment."""
