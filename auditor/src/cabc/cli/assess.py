@@ -138,8 +138,11 @@ def _run(auditor: Auditor, document: LoadedDocument, trigger: Trigger) -> RunRes
 
     try:
         return asyncio.run(run())
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        typer.echo(
+            "✖ interrupted; nothing half-done is recorded, and the next run does what this one was to do", err=True
+        )
+        raise typer.Exit(130) from None
 
 
 class _Progress:

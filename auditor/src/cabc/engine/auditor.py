@@ -35,6 +35,8 @@ from cabc.record.types import Collection, Evidence, Status, StatusRecord, Trigge
 __all__ = ["Auditor", "RunResult", "confirming", "merged", "new_id", "resolve"]
 
 T = TypeVar("T")
+_LEASE = 15.0
+"""Seconds after which the subject of a killed process is free; one that lives renews three times as often."""
 Resolve = Callable[[SubjectSelector, Mapping[str, Connection]], Awaitable[SubjectFacts]]
 
 
@@ -293,7 +295,7 @@ class Auditor:
 
     @asynccontextmanager
     async def _lease(self, subject: str, purpose: str) -> AsyncIterator[None]:
-        lease = self._record.lease(subject, purpose)
+        lease = self._record.lease(subject, purpose, seconds=_LEASE)
         entering = asyncio.ensure_future(asyncio.to_thread(lease.__enter__))
         try:
             await asyncio.shield(entering)
