@@ -108,6 +108,7 @@ class DatabaseRecord(Reader):
         self._anchors = anchors
         self._clock = clock
         self._buffer: dict[str, bytes] = {}
+        self._buffered = 0
         self._buffer_lock = threading.Lock()
         # SQLite's own waiting is not fair; threads of one process queue here.
         self._turn = threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
@@ -160,6 +161,7 @@ class DatabaseRecord(Reader):
             with self._buffer_lock:
                 for name in waiting:
                     self._buffer.pop(name, None)
+                self._buffered = sum(map(len, self._buffer.values()))
 
     # Bytes
 
@@ -174,8 +176,10 @@ class DatabaseRecord(Reader):
             msg = f"evidence is not what its description says: {evidence.digest}, {evidence.size} bytes"
             raise IntegrityError(msg)
         with self._buffer_lock:
+            if evidence.digest not in self._buffer:
+                self._buffered += len(body)
             self._buffer[evidence.digest] = body
-            full = sum(map(len, self._buffer.values())) > _BUFFERED_BYTES
+            full = self._buffered > _BUFFERED_BYTES
         if full:
             self.flush()
 
