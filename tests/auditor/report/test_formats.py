@@ -232,3 +232,20 @@ def test_a_pdf_of_many_leaves_shows_the_failing_ones_and_says_how_many_it_leaves
     assert data["omitted"] == 107
     assert past.RATIO in {leaf["path"] for leaf in data["report"]["leaves"]}
     assert pages(report, ppi=20)
+
+
+def test_the_word_certified_stands_in_one_module_only() -> None:
+    folder = Path(__file__).parents[3] / "auditor/src/cabc/report"
+    said = {file.name for file in folder.rglob("*") if file.is_file() and file.suffix != ".pyc"
+            and "certified" in file.read_text(encoding="utf-8").lower()}  # fmt: skip
+
+    assert said == {"wording.py"}
+
+
+def test_an_auditors_page_leads_from_a_risk_to_its_requirement_and_back(seen: View) -> None:
+    text = html(seen("auditor")).decode()
+
+    assert f'href="#finding-{past.BIAS}"' in text
+    assert f'id="finding-{past.BIAS}"' in text
+    assert 'href="#risk-R1"' in text
+    assert 'id="risk-R1"' in text

@@ -6,6 +6,9 @@ import datetime as dt
 import json
 import shutil
 import stat
+import subprocess
+import sys
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -15,9 +18,11 @@ from cabc.record.canonical import digest
 from cabc.record.chain import draft
 from cabc.record.database import DatabaseRecord
 from cabc.record.keys import Keys
+from cabc.record.schema import leases
 from cabc.record.store import Draft
 from cabc.record.types import Entry, Publication, Status
 from cabc.report.publish import changed_files, publish
+from sqlalchemy import update
 
 from tests.support import cabc as sample
 from tests.support import cabc_report as past
@@ -141,3 +146,28 @@ def test_killed_while_writing_no_file_is_half(book: DatabaseRecord, place: Path)
 def test_nothing_is_published_before_the_first_assessment(tmp_path: Path) -> None:
     with sample.record(tmp_path) as record, pytest.raises(CabcError, match="no assessment yet"):
         put_out(record, tmp_path)
+
+
+@pytest.mark.parametrize("after", ["status.json", "report.pdf", "restricted/engineer.pdf", "restricted/auditor.json"])
+def test_a_process_that_is_killed_leaves_nothing_half_and_the_next_completes(place: Path, after: str) -> None:
+    """Kill -9 once a file is there, wherever the publisher is by then."""
+    folder = place / "published" / past.SUBJECT
+    with sample.record(place) as record:
+        pages_before = len(record.publications(past.SUBJECT))
+    command = [sys.executable, "-m", "cabc", "publish", past.SUBJECT, "--home", str(place)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        while not (folder / after).exists() and process.poll() is None:
+            time.sleep(0.002)
+        process.kill()
+    for file in folder.rglob("*.json"):
+        if not file.name.startswith(".new-"):
+            json.loads(file.read_text(encoding="utf-8"))
+
+    with sample.record(place) as record:
+        with record.engine.begin() as connection:
+            connection.execute(update(leases).values(expires=0))  # the killed process's lease has run out
+        put_out(record, place)
+        done = record.publications(past.SUBJECT)
+    assert len(done) == pages_before + 1
+    assert changed_files(done[0], place / "published") == []
+    assert not list(folder.rglob(".new-*"))

@@ -130,3 +130,11 @@ def test_trace_as_text_and_as_json(place: Path) -> None:
     assert lines[0].startswith("risk R1 [not reduced]")
     assert lines[1].startswith(f"  requirement {past.BIAS} [not satisfied]")
     assert body["links"][0]["id"] == past.BIAS
+
+
+def test_of_two_publishers_one_is_told_to_wait(place: Path) -> None:
+    busy = pytest.raises(CabcError, match="another process is publishing")
+    with sample.record(place) as record, record.lease(past.SUBJECT, "publish"), busy as error:
+        run(place, "publish", past.SUBJECT)
+
+    assert error.value.fix == "try again in ten seconds"

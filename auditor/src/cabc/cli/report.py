@@ -86,11 +86,15 @@ def publish(
     import datetime as dt
 
     from cabc.record.keys import Keys
+    from cabc.record.store import RunBusyError
     from cabc.report.publish import publish as put_out
 
     place = open_home(home)
     with _open(place, "publish") as record:
-        done = put_out(record, subject, place.published, Keys(place.keys), now=dt.datetime.now(dt.UTC))
+        try:
+            done = put_out(record, subject, place.published, Keys(place.keys), now=dt.datetime.now(dt.UTC))
+        except RunBusyError as error:
+            raise CabcError("another process is publishing this subject", fix="try again in ten seconds") from error
     if json_:
         typer.echo(done.model_dump_json(by_alias=True, indent=2))
         return

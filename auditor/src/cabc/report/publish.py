@@ -31,7 +31,8 @@ __all__ = ["RESTRICTED", "changed_files", "publish"]
 RESTRICTED = "restricted"
 """Folder of what only the parties of the audit may read: owner-only, never to be served to everybody."""
 
-
+_LEASE = 10.0
+"""Seconds that a publisher which was killed is in the way."""
 _RESTRICTED_READERS: list[Reader] = ["engineer", "auditor"]
 
 
@@ -47,9 +48,9 @@ def publish(
     """Write the files of a subject's latest assessment and status into `folder/<subject>/`; again is no change.
 
     The status is written first, then what is long in the making; files are recorded when all are there. After a kill
-    the next call completes what is missing.
+    the next call completes what is missing. RunBusyError while another process publishes the subject.
     """
-    with record.lease(subject, "publish"):
+    with record.lease(subject, "publish", seconds=_LEASE):
         latest = record.assessments(subject, limit=1)
         if not latest:
             msg = f"{subject} has no assessment yet, so there is nothing to publish"
