@@ -13,9 +13,11 @@ from cabc.interfaces.connections import (
     HttpConnection,
     MlflowConnection,
     RestConnection,
+    SqlConnection,
     load_connections,
     reveal,
 )
+from cabc.loading.connections import connections_page
 
 FILE = """\
 connections:
@@ -27,6 +29,8 @@ connections:
     redact: ['customer-\\d+']
   mlflow: {kind: mlflow, url: "http://127.0.0.1:5000", network: loopback}
   docs: {kind: file, root: docs}
+  near: {kind: sql, url: "sqlite:///features.db"}
+  far: {kind: sql, url: "sqlite:////srv/features.db"}
   jobs: {kind: command, commands: {check: {argv: [/bin/true]}}}
 """
 
@@ -47,6 +51,8 @@ def test_connections_are_read_and_paths_count_from_the_file(tmp_path: Path) -> N
     assert isinstance(docs, FileConnection)
     assert docs.root == str(tmp_path / "docs")
     assert isinstance(found["mlflow"], MlflowConnection)
+    addresses = [connection.url for connection in found.values() if isinstance(connection, SqlConnection)]
+    assert addresses == [f"sqlite:///{tmp_path / 'features.db'}", "sqlite:////srv/features.db"]
 
 
 def test_no_file_means_no_connections(tmp_path: Path) -> None:
@@ -107,6 +113,13 @@ def test_a_reference_gives_the_credential_or_names_itself(tmp_path: Path, monkey
     for missing in ("env:CABC_TEST_NOTHING", f"file:{tmp_path / 'nothing'}"):
         with pytest.raises(RetrieveError, match="not there"):
             reveal(missing)
+
+
+def test_the_reference_page_is_current_and_explains_every_key() -> None:
+    page = connections_page()
+    assert (Path(__file__).parents[3] / "docs/reference/connections.md").read_text() == page, "run: make docs"
+    rows = [row.split(" | ") for row in page.splitlines() if row.startswith("| `")]
+    assert [row[0] for row in rows if not row[-1].strip(" |") and row[0] not in ("| `kind`", "| `type`")] == []
 
 
 def test_public_hosts_are_the_default() -> None:

@@ -108,6 +108,7 @@ class BearerAuth(Model):
 
     type: Literal["bearer"]
     token: Secret
+    """Where the token is."""
 
 
 class BasicAuth(Model):
@@ -115,7 +116,9 @@ class BasicAuth(Model):
 
     type: Literal["basic"]
     username: Annotated[str, StringConstraints(pattern=r"^[^:\x00-\x1f]+$")]
+    """Name of the user, without a colon."""
     password: Secret
+    """Where the password is."""
 
 
 class HeaderAuth(Model):
@@ -123,7 +126,9 @@ class HeaderAuth(Model):
 
     type: Literal["header"]
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,60}$")]
+    """Name of the header."""
     value: Secret
+    """Where its value is."""
 
 
 Auth = Annotated[BearerAuth | BasicAuth | HeaderAuth, Field(discriminator="type")]
@@ -140,6 +145,7 @@ class HttpConnection(_Connection):
     url: Annotated[str, AfterValidator(_base_address)]
     """Base address. Nothing above its path is ever asked for, and no redirect is followed."""
     network: Network = "public"
+    """Which addresses the host may have."""
     auth: Auth | None = None
     """Credential by reference; sent to this address only, and never over plain HTTP to a public one."""
     ca_file: Annotated[str | None, _PATH] = None
@@ -196,9 +202,11 @@ class KubernetesConnection(_Connection):
     kubeconfig: Annotated[str | None, _PATH] = None
     """Kubeconfig file; the usual one when not given."""
     context: str | None = None
+    """Context of the kubeconfig; its current one when not given."""
     in_cluster: bool = False
     """Use the service account of the Pod that the auditor runs in."""
     network: Network = "internal"
+    """Which addresses the API server may have."""
     resources: list[str] = ["inferenceservices", "deployments", "networkpolicies", "servingruntimes"]
     """Plural names that documents may read. Secrets are refused even when named here."""
     namespaces: list[str] = []
@@ -209,6 +217,7 @@ class Parameter(Model):
     """A typed parameter of a command."""
 
     type: Literal["string", "integer", "number", "boolean"] = "string"
+    """Type that the value has in the document."""
     pattern: Pattern = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}"
     """RE2 pattern that the whole text of the value must match."""
     choices: list[str] = []
@@ -221,7 +230,9 @@ class CommandTemplate(Model):
     argv: Annotated[list[str], Field(min_length=1)]
     """The program by its absolute path, then its arguments. No shell ever sees them."""
     parameters: dict[Slug, Parameter] = {}
+    """What a document may fill in, and within which bounds."""
     format: Literal["text", "json"] = "text"
+    """How the output is read."""
 
 
 class CommandConnection(_Connection):
@@ -229,10 +240,13 @@ class CommandConnection(_Connection):
 
     kind: Literal["command"]
     commands: dict[Slug, CommandTemplate]
+    """Commands by the name that documents use."""
     environment: dict[str, str] = {}
     """The whole environment; nothing of the auditor's own is passed on."""
     cpu_seconds: int = 20
+    """Time of the processor that a command may use."""
     memory_bytes: int = 1_000_000_000
+    """Memory that each process of a command may have."""
     _enabled: bool = PrivateAttr(default=False)
 
     @property
@@ -249,7 +263,9 @@ class SqlConnection(_Connection):
     """SQLAlchemy address without a password, for example `postgresql+psycopg://reader@db/features`, or a reference to
     one with it."""
     password: Secret | None = None
+    """Password by reference."""
     network: Network = "internal"
+    """Which addresses the host may have."""
     queries: dict[str, str] = {}
     """Queries by name, for documents that only know the name."""
     stored_only: bool = False
@@ -258,11 +274,15 @@ class SqlConnection(_Connection):
 
 class _HttpOrFolder(_Connection):
     url: Annotated[str, AfterValidator(_base_address)] | None = None
+    """Base address, or else `root`."""
     root: Annotated[str | None, _PATH] = None
-    """Folder, in place of an address."""
+    """Folder, in place of an address; no symbolic link below is followed."""
     network: Network = "public"
+    """Which addresses the host may have."""
     auth: Auth | None = None
+    """Credential by reference; sent to this address only."""
     ca_file: Annotated[str | None, _PATH] = None
+    """Certificate authorities (PEM) in place of the system's."""
 
     @model_validator(mode="after")
     def _one_place(self) -> _HttpOrFolder:
@@ -356,4 +376,6 @@ def _anchored(model: M, folder: Path) -> M:
             changes[name] = str(folder / Path(value).expanduser())
         elif isinstance(value, str) and value.startswith("file:"):
             changes[name] = f"file:{folder / Path(value[5:]).expanduser()}"
+        elif isinstance(model, SqlConnection) and name == "url" and value.startswith("sqlite:///"):
+            changes[name] = f"sqlite:///{folder / value[10:]}"
     return model.model_copy(update=changes)
