@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components._core.component import labels
+import pulumi_kubernetes as kubernetes
+
+from components._core.component import Component, labels
 from components._core.config import Resources
 
 __all__ = [
@@ -15,6 +17,7 @@ __all__ = [
     "http_probe",
     "pod_spec",
     "pod_template",
+    "stateful_server",
     "tcp_probe",
     "volume_claim",
 ]
@@ -134,6 +137,43 @@ def volume_claim(size: str, storage_class: str | None) -> Any:
         "resources": {"requests": {"storage": size}},
         **({"storage_class_name": storage_class} if storage_class else {}),
     }
+
+
+def stateful_server(
+    component: Component[Any], namespace: str, pod: Any, *, ports: Mapping[str, int], size: str, protect: bool
+) -> kubernetes.apps.v1.StatefulSet:
+    """Register a component's one server, its Service and the volume that the pod mounts as the claim `data`.
+
+    `ports` are those of the Service by the names that the container gives its own.
+    """
+    metadata: Any = {"name": component.name, "namespace": namespace, "labels": labels(component.name)}
+    claim = kubernetes.core.v1.PersistentVolumeClaim(
+        f"{component.name}-data",
+        metadata={**metadata, "name": "data"},
+        spec=volume_claim(size, component.cluster.storage_class),
+        opts=component.options(protect=protect),
+    )
+    service = kubernetes.core.v1.Service(
+        component.name,
+        # The workload is what is waited for; its Service has nothing to settle before it.
+        metadata={**metadata, "annotations": {"pulumi.com/skipAwait": "true"}},
+        spec={
+            "selector": {"app.kubernetes.io/name": component.name},
+            "ports": [{"name": name, "port": port, "target_port": name} for name, port in ports.items()],
+        },
+        opts=component.options(),
+    )
+    return kubernetes.apps.v1.StatefulSet(
+        component.name,
+        metadata=metadata,
+        spec={
+            "replicas": 1,
+            "service_name": component.name,
+            "selector": {"match_labels": {"app.kubernetes.io/name": component.name}},
+            "template": pod_template(component.name, pod),
+        },
+        opts=component.options(depends_on=[claim, service]),
+    )
 
 
 def _variable(name: str, value: Any) -> Any:

@@ -14,7 +14,7 @@ from components._core import images
 from components._core.component import Component, Promises, labels
 from components._core.config import Resources
 from components._core.contracts import Bucket, ObjectStore
-from components._core.workload import container, http_probe, pod_spec, pod_template, volume_claim
+from components._core.workload import container, http_probe, pod_spec, pod_template, stateful_server
 from components.object_store.config import ObjectStoreConfig
 
 __all__ = ["ObjectStoreComponent"]
@@ -50,7 +50,14 @@ class ObjectStoreComponent(Component[ObjectStoreConfig]):
             data={"claim.py": Path(__file__).with_name("claim.py").read_text()},
             opts=self.options(),
         )
-        self.server = self._server()
+        self.server = stateful_server(
+            self,
+            self.namespace,
+            self._server_pod(),
+            ports={"s3": PORT, "admin": ADMIN_PORT},
+            size=self.config.storage,
+            protect=self.config.protect,
+        )
         self.claimed: set[str] = set()
         return Promises(ObjectStore(claim=self.claim))
 
@@ -99,39 +106,6 @@ class ObjectStoreComponent(Component[ObjectStoreConfig]):
             metadata={"namespace": self.namespace, "labels": labels(self.name)},
             string_data={"secret-key": password},
             opts=self.options(),
-        )
-
-    def _server(self) -> kubernetes.apps.v1.StatefulSet:
-        metadata: Any = {"name": self.name, "namespace": self.namespace, "labels": labels(self.name)}
-        claim = kubernetes.core.v1.PersistentVolumeClaim(
-            f"{self.name}-data",
-            metadata={**metadata, "name": "data"},
-            spec=volume_claim(self.config.storage, self.cluster.storage_class),
-            opts=self.options(protect=self.config.protect),
-        )
-        service = kubernetes.core.v1.Service(
-            self.name,
-            # The workload is what is waited for; its Service has nothing to settle before it.
-            metadata={**metadata, "annotations": {"pulumi.com/skipAwait": "true"}},
-            spec={
-                "selector": {"app.kubernetes.io/name": self.name},
-                "ports": [
-                    {"name": "s3", "port": PORT, "target_port": "s3"},
-                    {"name": "admin", "port": ADMIN_PORT, "target_port": "admin"},
-                ],
-            },
-            opts=self.options(),
-        )
-        return kubernetes.apps.v1.StatefulSet(
-            self.name,
-            metadata=metadata,
-            spec={
-                "replicas": 1,
-                "service_name": self.name,
-                "selector": {"match_labels": {"app.kubernetes.io/name": self.name}},
-                "template": pod_template(self.name, self._server_pod()),
-            },
-            opts=self.options(depends_on=[claim, service]),
         )
 
     def _root_credentials(self) -> dict[str, Any]:

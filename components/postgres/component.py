@@ -12,7 +12,7 @@ from components._core import images
 from components._core.component import Component, Promises, labels
 from components._core.config import Resources
 from components._core.contracts import Database, SqlDatabase
-from components._core.workload import container, pod_spec, pod_template, tcp_probe, volume_claim
+from components._core.workload import container, pod_spec, pod_template, stateful_server, tcp_probe
 from components.postgres import files
 from components.postgres.config import PostgresConfig
 
@@ -39,7 +39,14 @@ class PostgresComponent(Component[PostgresConfig]):
         self.claim_files = self._config_map(
             CLAIM, {"claim.sh": files.CLAIM_SCRIPT, "claim.sql": files.CLAIM_SQL}, app=CLAIM
         )
-        self.server = self._server()
+        self.server = stateful_server(
+            self,
+            self.namespace,
+            self._server_pod(),
+            ports={"postgres": files.PORT},
+            size=self.config.storage,
+            protect=self.config.protect,
+        )
         self.claimed: set[str] = set()
         return Promises(SqlDatabase(claim=self.claim))
 
@@ -90,36 +97,6 @@ class PostgresComponent(Component[PostgresConfig]):
             metadata={"namespace": self.namespace, "labels": labels(app)},
             data=data,
             opts=self.options(),
-        )
-
-    def _server(self) -> kubernetes.apps.v1.StatefulSet:
-        metadata: Any = {"name": self.name, "namespace": self.namespace, "labels": labels(self.name)}
-        claim = kubernetes.core.v1.PersistentVolumeClaim(
-            f"{self.name}-data",
-            metadata={**metadata, "name": "data"},
-            spec=volume_claim(self.config.storage, self.cluster.storage_class),
-            opts=self.options(protect=self.config.protect),
-        )
-        service = kubernetes.core.v1.Service(
-            self.name,
-            # The workload is what is waited for; its Service has nothing to settle before it.
-            metadata={**metadata, "annotations": {"pulumi.com/skipAwait": "true"}},
-            spec={
-                "selector": {"app.kubernetes.io/name": self.name},
-                "ports": [{"name": "postgres", "port": files.PORT, "target_port": "postgres"}],
-            },
-            opts=self.options(),
-        )
-        return kubernetes.apps.v1.StatefulSet(
-            self.name,
-            metadata=metadata,
-            spec={
-                "replicas": 1,
-                "service_name": self.name,
-                "selector": {"match_labels": {"app.kubernetes.io/name": self.name}},
-                "template": pod_template(self.name, self._server_pod()),
-            },
-            opts=self.options(depends_on=[claim, service]),
         )
 
     def _server_pod(self) -> Any:
