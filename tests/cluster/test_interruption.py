@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import signal
 import subprocess
 import time
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -21,10 +23,15 @@ KILLS = int(os.environ.get("MLOPS_TEST_KILLS", "3"))
 
 STACK = "ci"
 
+LOG = logging.getLogger(__name__)
 
-def engines() -> list[psutil.Process]:
-    """Return the running engines of this user."""
-    return [process for process in psutil.process_iter(["name"]) if process.info["name"] == "pulumi"]
+
+def engines(up: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """Return the engines that an `up` has started: others of this machine are none of our business."""
+    try:
+        return [child for child in psutil.Process(up.pid).children(recursive=True) if child.name() == "pulumi"]
+    except psutil.NoSuchProcess:
+        return []
 
 
 def test_killed_up_is_finished_by_the_next(platform: Platform) -> None:
@@ -40,14 +47,16 @@ def test_killed_up_is_finished_by_the_next(platform: Platform) -> None:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         ) as up:
-            while not engines():
+            while not engines(up):
                 assert up.poll() is None, "up ended before its engine started"
                 time.sleep(0.1)
             moment = chance.uniform(1, 75)
             time.sleep(moment)
-            for engine in engines():
-                engine.send_signal(signal.SIGKILL)
+            for engine in engines(up):
+                with suppress(psutil.NoSuchProcess):
+                    engine.send_signal(signal.SIGKILL)
             up.wait(timeout=120)
+        LOG.info("kill %d of seed %d after %.1f s; up ended with %d", kill, seed, moment, up.returncode)
         done = platform.mlops("up", "--stack", STACK, "--no-loop", check=False, timeout=900)
         assert done.returncode == 0, f"seed {seed}, kill {kill} after {moment:.1f} s\n{done.stdout}\n{done.stderr}"
     platform.pulumi("preview", "--expect-no-changes")
