@@ -263,14 +263,14 @@ def many(number: int) -> bytes:
 
 def seconds(text: bytes) -> float:
     best = float("inf")
-    for _ in range(3):
+    for _ in range(2):
         start = time.process_time()
         load_text(text, "s", nothing, limits=Limits(size=50_000_000, nodes=5_000_000))
         best = min(best, time.process_time() - start)
     return best
 
 
-def test_a_thousand_measurements_load_in_under_half_a_second_and_ten_times_as_many_in_ten_times_as_long() -> None:
-    small, large = seconds(many(1_000)), seconds(many(10_000))
+def test_a_thousand_measurements_load_in_half_a_second_and_five_times_as_many_in_five_times_as_long() -> None:
+    small, large = seconds(many(1_000)), seconds(many(5_000))
     assert small < 0.5
-    assert large < 14 * small
+    assert large < 7.5 * small

@@ -85,7 +85,8 @@ is `auditor/conformity-specification.schema.json`; `cabc validate` checks what a
 
 A specification is a YAML 1.2 or JSON file with one key, `conformitySpecification`. Its levels are those of IML4E D4.4
 (CC BY 4.0), section 5.4.2: specification → dimensions → requirements → metrics → measurements. `yes`, `no`, `on`, `off`
-and dates are text; a key that stands twice, a key that is no text, NaN and infinity are mistakes.
+and dates are text; a key that stands twice, a key that is no text, NaN and infinity are mistakes. Mistakes of form are
+told first, all at once; mistakes of meaning (references, types, patterns, nested documents) once the form is right.
 
 A file has at most {size:,} bytes, {nodes:,} keys and values, {depth} levels and {keys:,} keys in one mapping; aliases
 may add {aliased:,} values.
