@@ -35,7 +35,7 @@ def canonical_model(model: BaseModel) -> str:
     text = model.model_dump_json()
     if text.isascii():
         try:
-            return canonical_plain(json.loads(text, parse_float=_plain))
+            return canonical_plain(_DECODER.decode(text))
         except _NeedsCareError:
             pass
     return canonical(json.loads(text))
@@ -57,7 +57,7 @@ def canonical(value: object) -> str:
 
 def canonical_plain(value: object) -> str:
     """Return the canonical JSON of data with ASCII names and no fractions, by the quick way."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def _plain(text: str) -> float | int:
@@ -67,6 +67,13 @@ def _plain(text: str) -> float | int:
     if size >= _SAFE or (0 < size < 1e-4):  # noqa: PLR2004 (where Python's repr changes to an exponent)
         raise _NeedsCareError
     return int(number) if number.is_integer() else number
+
+
+# Made once: `json.dumps` and `json.loads` make one for each call that is not the usual one.
+_ENCODER = json.JSONEncoder(
+    sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, check_circular=False
+)
+_DECODER = json.JSONDecoder(parse_float=_plain)
 
 
 def _number(number: float) -> str:
