@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from cabc.record.types import Status, Verdict
-from cabc.report.oscal import assessment_results, frequency, plan_of_action
+from cabc.report.oscal import assessment_results, plan_of_action
+from cabc.report.oscal_terms import frequency, token
 from cabc.report.types import Reader
 from cabc.report.view import view
 from trestle.oscal.assessment_results import Model as Results
@@ -161,8 +162,6 @@ def test_a_failing_requirement_without_a_risk_gets_one(tmp_path: Path) -> None:
     assert body["poam-items"][0]["related-risks"] == [{"risk-uuid": body["risks"][0]["uuid"]}]
 
 
-def test_a_path_becomes_a_token() -> None:
-    from cabc.report.oscal import _token
-
-    assert _token("1-dim/req") == "_1-dim.req"
-    assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]*", _token("a/ü b"))
+def test_a_path_becomes_atoken() -> None:
+    assert token("1-dim/req") == "_1-dim.req"
+    assert re.fullmatch(r"[A-Za-z_][A-Za-z0-9._-]*", token("a/ü b"))

@@ -67,8 +67,8 @@ _CERTIFICATE = {
     Status.NONE: "Not certified: no certificate has been issued yet.",
     Status.CONFORMANT: "Certified: all requirements that were assessed are satisfied.",
     Status.CONDITIONAL: "Certified with conditions: something needs improvement, nothing that suspends it.",
-    Status.SUSPENDED: "Not certified: the certificate is suspended until its cause is removed.",
-    Status.REVOKED: "Not certified: the certificate has been revoked.",
+    Status.SUSPENDED: "Not certified: suspended until its cause is removed and a full assessment passes.",
+    Status.REVOKED: "Not certified: revoked; a full assessment that passes is needed to certify again.",
 }
 
 
