@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
@@ -67,16 +68,15 @@ class HttpBackend:
                 if reply.chunks is None:
                     self.send_header("Content-Length", str(len(reply.body)))
                     self.end_headers()
-                    self.wfile.write(reply.body)
+                    with suppress(OSError):  # the client has given up
+                        self.wfile.write(reply.body)
                     return
                 self.send_header("Connection", "close")
                 self.close_connection = True
                 self.end_headers()
-                try:
+                with suppress(OSError):
                     for chunk in reply.chunks():
                         self.wfile.write(chunk)
-                except OSError:
-                    return
 
             def log_message(self, *_: object) -> None:
                 """Stay silent."""

@@ -217,6 +217,51 @@ def test_tls_asks_for_the_name_though_the_address_is_dialled(certificate: tuple[
             get(connection(f"https://backend.test:{server.port}"), resolve=resolver("127.0.0.1"))
 
 
+def test_connections_are_used_again_and_none_is_left_over() -> None:
+    """One after the other needs one connection, several at once several, and a failure keeps none."""
+    with HttpBackend({"/x": Reply(b"1")}) as server:
+        backend = connection(server.url)
+
+        async def run() -> list[int]:
+            client, counts = GuardedClient(), []
+            try:
+                for _ in range(3):
+                    await client.get(backend, "/x")
+                counts.append(len(client._lines))
+                await asyncio.gather(*(client.get(backend, "/x") for _ in range(4)))
+                counts.append(len(client._lines))
+                for _ in range(6):
+                    with pytest.raises(StatusError):
+                        await client.get(backend, "/nothing")
+                counts.append(len(client._lines))
+            finally:
+                await client.close()
+            return [*counts, len(client._lines)]
+
+        assert asyncio.run(run()) == [1, 4, 0, 0]
+
+
+def test_a_cancelled_request_leaves_nothing_behind() -> None:
+    def slow(_: Request) -> Reply:
+        time.sleep(0.3)
+        return Reply(b"1")
+
+    with HttpBackend(slow) as server:
+        backend = connection(server.url)
+
+        async def run() -> int:
+            client = GuardedClient()
+            try:
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.1):
+                        await client.get(backend, "/x")
+                return len(client._lines)
+            finally:
+                await client.close()
+
+        assert asyncio.run(run()) == 0
+
+
 @pytest.mark.parametrize(
     ("base", "path", "target"),
     [

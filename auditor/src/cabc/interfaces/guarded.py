@@ -136,7 +136,9 @@ class GuardedClient:
     def __init__(self, *, resolve: Resolver = _system, dial: httpcore.AsyncNetworkBackend | None = None) -> None:
         self._resolve = resolve
         self._dial = dial or httpcore.AnyIOBackend()
-        self._pools: dict[tuple[object, ...], httpcore.AsyncConnectionPool] = {}
+        self._lines: set[httpcore.AsyncConnectionPool] = set()
+        self._idle: dict[tuple[object, ...], list[httpcore.AsyncConnectionPool]] = {}
+        self._contexts: dict[tuple[str | None, Identity | None], ssl.SSLContext] = {}
 
     async def get(
         self,
@@ -182,10 +184,10 @@ class GuardedClient:
             extensions["sni_hostname"] = identity.server_name
         url = httpcore.URL(scheme=parts.scheme, host=parts.hostname or "", port=parts.port, target=target)
         try:
-            pool = self._pool(connection, identity)
             async with (
                 asyncio.timeout(seconds or connection.timeout),
-                pool.stream("GET", url, headers=headers, extensions=extensions) as response,
+                self._lent(connection, identity) as line,
+                line.stream("GET", url, headers=headers, extensions=extensions) as response,
             ):
                 media_type, encoding = await _judge(response, accept, secret)
                 async with aclosing(_decoded(response, encoding)) as chunks:
@@ -199,21 +201,43 @@ class GuardedClient:
             msg = f"the request failed: {one_line(str(error)) or type(error).__name__}"
             raise RetrieveError(msg) from error
 
-    def _pool(self, connection: HttpConnection, identity: Identity | None) -> httpcore.AsyncConnectionPool:
+    @asynccontextmanager
+    async def _lent(
+        self, connection: HttpConnection, identity: Identity | None
+    ) -> AsyncIterator[httpcore.AsyncConnectionPool]:
+        """Lend a pool of one connection: httpcore's time for each request grows with the square of a pool's size."""
         key = (connection.url, connection.network, connection.ca_file, identity)
-        if key not in self._pools:
-            context = ssl.create_default_context(cafile=connection.ca_file)
+        idle = self._idle.setdefault(key, [])
+        line = idle.pop() if idle else self._new_line(connection, identity)
+        try:
+            yield line
+        except BaseException:
+            self._lines.discard(line)
+            await line.aclose()
+            raise
+        idle.append(line)
+
+    def _new_line(self, connection: HttpConnection, identity: Identity | None) -> httpcore.AsyncConnectionPool:
+        context = self._context(connection.ca_file, identity)
+        backend = _Dialler(connection.network, self._resolve, self._dial)
+        line = httpcore.AsyncConnectionPool(ssl_context=context, network_backend=backend, max_connections=1)
+        self._lines.add(line)
+        return line
+
+    def _context(self, ca_file: str | None, identity: Identity | None) -> ssl.SSLContext:
+        if (ca_file, identity) not in self._contexts:
+            context = ssl.create_default_context(cafile=ca_file)
             if identity and identity.cert_file:
                 context.load_cert_chain(identity.cert_file, identity.key_file)
-            backend = _Dialler(connection.network, self._resolve, self._dial)
-            self._pools[key] = httpcore.AsyncConnectionPool(ssl_context=context, network_backend=backend)
-        return self._pools[key]
+            self._contexts[ca_file, identity] = context
+        return self._contexts[ca_file, identity]
 
     async def close(self) -> None:
         """Close all connections."""
-        for pool in self._pools.values():
-            await pool.aclose()
-        self._pools.clear()
+        for line in self._lines:
+            await line.aclose()
+        self._lines.clear()
+        self._idle.clear()
 
 
 def _secret(connection: HttpConnection, identity: Identity | None) -> _Credential | None:
