@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -26,7 +26,8 @@ from pulumi import dynamic
 
 from components._core import engine as engines
 from components._core import images, paths
-from components._core.engine import Engine, EngineError
+from components._core.engine import EngineError
+from components.kind_cluster.command import reason, run
 from components.kind_cluster.nodes import Node, Nodes
 
 __all__ = ["KindCluster", "KindError", "NodeImage"]
@@ -184,14 +185,14 @@ class Kind:
             config.write_text(json.dumps(cluster_config(marker.node_image)))
             command = ["kind", "create", "cluster", "--name", cluster, "--config", str(config), "--retain",
                        "--kubeconfig", str(kubeconfig), "--wait", "0s"]  # fmt: skip
-            code, said = _run(
+            code, said = run(
                 command,
                 self.nodes.engine,
                 seconds=_CREATE_SECONDS,
                 started=lambda process: replace(marker, process=process).write(cluster),
             )
             if code:
-                msg = f"kind cannot create cluster {cluster}: {_reason(said)}{self.nodes.explain(cluster)}"
+                msg = f"kind cannot create cluster {cluster}: {reason(said)}{self.nodes.explain(cluster)}"
                 raise KindError(msg)
 
     def _outputs(self, cluster: str, creation: str) -> dict[str, str]:
@@ -209,9 +210,9 @@ class Kind:
         }
 
     def _kubeconfig(self, cluster: str) -> str:
-        code, said = _run(["kind", "get", "kubeconfig", "--name", cluster, "--quiet"], self.nodes.engine, seconds=60)
+        code, said = run(["kind", "get", "kubeconfig", "--name", cluster, "--quiet"], self.nodes.engine, seconds=60)
         if code:
-            msg = f"kind does not give the kubeconfig of cluster {cluster}: {_reason(said)}"
+            msg = f"kind does not give the kubeconfig of cluster {cluster}: {reason(said)}"
             raise KindError(msg)
         return said[said.index("apiVersion:") :]
 
@@ -384,43 +385,3 @@ def _mlops_images(*arguments: str) -> None:
     if done.returncode:
         msg = f"`mlops images {' '.join(arguments)}` failed:\n{done.stderr.strip()[-2000:]}"
         raise KindError(msg)
-
-
-def _run(
-    command: list[str], engine: Engine, seconds: float, started: Callable[[int], None] = lambda _process: None
-) -> tuple[int, str]:
-    """Run kind; return its exit code and all it said."""
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**engine.environment, engines.KIND_PROVIDER: engine.name},
-    )
-    started(process.pid)
-    try:
-        said, _ = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        said, _ = process.communicate()
-        return 124, f"{said}\nno end after {seconds:.0f} s"
-    return process.returncode, said
-
-
-_KNOWN = (
-    ("address already in use", "a port it needs is taken; fix: see which with `ss -ltnp`"),
-    ("port is already allocated", "a port it needs is taken; fix: see which with `ss -ltnp`"),
-    ("no space left on device", "the disk is full; fix: free space, for example with `mlops images prune`"),
-    ("cannot connect to the docker daemon", "the docker daemon does not run; fix: start it, or use podman"),
-    ("failed to pull image", "the node image cannot be pulled; fix: mlops doctor shows which registries answer"),
-    ("too many open files", "inotify limits are too low; fix: sysctl -w fs.inotify.max_user_instances=512"),
-)
-
-
-def _reason(text: str) -> str:
-    """Return why kind failed: a known cause with its fix, and kind's own last words."""
-    lowered = text.lower()
-    known = next((f"{cause} -- " for words, cause in _KNOWN if words in lowered), "")
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.lstrip().startswith(("•", "✓"))]
-    return known + " / ".join(lines[-4:])
