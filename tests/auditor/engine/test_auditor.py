@@ -280,3 +280,22 @@ def test_requirement_that_is_not_there_is_refused_before_anything_is_recorded(
     with pytest.raises(CabcError, match="there is no requirement d/x"):
         run(auditor(tmp_path, book, Backend({}), clock=clock), spec, clock, "d/x")
     assert book.triggers("scoring") == []
+
+
+def test_failures_are_counted_over_the_runs_that_judged_a_requirement(
+    tmp_path: Path, book: DatabaseRecord, clock: Clock
+) -> None:
+    backend = Backend({"/a": 1, "/b": 1})
+    policy = {"down": {"failures": 2, "of": 2}}
+    spec = document(requirement("a", leaf("a")), requirement("b", leaf("b")), statusPolicy=policy)
+    engine = auditor(tmp_path, book, backend, clock=clock)
+    run(engine, spec, clock)
+
+    backend.values["/a"] = 0
+    run(engine, spec, clock, "d/a")
+    assert status(book) == Status.CONDITIONAL
+    for _ in range(4):
+        run(engine, spec, clock, "d/b")
+        assert status(book) == Status.CONDITIONAL
+    run(engine, spec, clock, "d/a")
+    assert status(book) == Status.SUSPENDED

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cabc.document.loaded import LoadedDocument
     from cabc.engine.auditor import Auditor, RunResult
     from cabc.engine.plan import Plan
+    from cabc.home import Home
+    from cabc.interfaces.base import Connection
     from cabc.record.types import Finding, StatusRecord, Trigger
 
 __all__ = ["register"]
@@ -42,17 +44,26 @@ def plan(
     home: HomeOption = DEFAULT_HOME,
 ) -> None:
     """Say what a run would ask and of whom, and what cannot be had; nothing is asked."""
-    from cabc.engine.plan import plan as planned
-
     place = open_home(home)
     connections, document = connections_of(place), document_of(spec)
-    found = planned(document, set(requirement) if requirement else None, connections, workers=place.settings.workers)
+    found = _planned(place, document, connections, requirement)
     if json_:
         typer.echo(json.dumps(_plan_body(found), indent=2))
     else:
         _print_plan(found)
     if found.missing:
         raise typer.Exit(1)
+
+
+def _planned(place: Home, document: LoadedDocument, connections: dict[str, Connection], due: list[str] | None) -> Plan:
+    """Plan with what the record tells of earlier runs, when there is one."""
+    from cabc.engine.auditor import Auditor
+    from cabc.engine.plan import plan as planned
+
+    if place.settings.database is None and not place.path("record.db").exists():
+        return planned(document, due, connections, workers=place.settings.workers)
+    with opened(place, "read") as record:
+        return Auditor(place, record, connections).plan(document, due)
 
 
 def _plan_body(found: Plan) -> dict[str, Any]:
@@ -68,15 +79,17 @@ def _plan_body(found: Plan) -> dict[str, Any]:
         "manual": list(found.manual),
         "notApplicable": list(found.not_applicable),
         "missing": [{"leaf": each.path, "reason": each.reason, "fix": each.fix} for each in found.missing],
+        "estimatedSeconds": None if found.estimated is None else round(found.estimated, 3),
         "atMostSeconds": round(found.at_most, 3),
     }
 
 
 def _print_plan(found: Plan) -> None:
+    about = "" if found.estimated is None else f"about {found.estimated:.1f} s, "
     shared = sum(len(query.values) + len(query.targets) for query in found.queries) - len(found.queries)
     typer.echo(
         f"{len(found.due)} requirements due, {len(found.leaves)} leaves, {len(found.queries)} queries"
-        f"{f' ({shared} leaves share one)' if shared else ''}, at most {found.at_most:.0f} s"
+        f"{f' ({shared} leaves share one)' if shared else ''}, {about}at most {found.at_most:.0f} s"
     )
     for name, count in sorted(found.per_connection.items()):
         typer.echo(f"  {name}: {count} queries")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from cabc.record.database import DatabaseRecord
+    from cabc.record.types import StatusRecord
 
 __all__ = ["register"]
 
@@ -57,13 +58,26 @@ def status(
             typer.echo(json.dumps(bodies[0] if subject else bodies, indent=2, ensure_ascii=False))
         else:
             _print(record, names, limit, detailed=subject is not None)
-        found = [record.status(name) for name in names]
+        found = [_current(record, name) for name in names]
     if not found or any(each is None or each.status is not Status.CONFORMANT for each in found):
         raise typer.Exit(1)
 
 
+def _current(record: DatabaseRecord, subject: str) -> StatusRecord | None:
+    """Return the status, with what time did to it since it was recorded."""
+    from cabc.engine.statements import audited
+    from cabc.engine.status import elapse
+
+    held = record.status(subject)
+    last = record.assessments(subject, limit=1)
+    if held is None or not last:
+        return held
+    policy = audited(record, subject).specification.status_policy
+    return elapse(policy, held, last[0].ended, now()) or held
+
+
 def _status_body(record: DatabaseRecord, subject: str, limit: int) -> dict[str, Any]:
-    current = record.status(subject)
+    current = _current(record, subject)
     pin = record.baseline(subject)
     return {
         "subject": subject,
@@ -83,7 +97,7 @@ def _print(record: DatabaseRecord, names: list[str], limit: int, *, detailed: bo
     if not names:
         console.print("no subject yet; cabc assess makes the first assessment")
     for name in names:
-        console.print(status_line(record.status(name), name))
+        console.print(status_line(_current(record, name), name))
         if detailed:
             _print_details(console, record, name, limit)
 

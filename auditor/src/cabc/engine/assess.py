@@ -45,7 +45,7 @@ class Context:
     last: dt.datetime | None = None
     """When the assessment before ended."""
     earlier: Sequence[Outcome] = ()
-    """Outcomes of the assessments before, latest first; the policy's `down.of` of them suffice."""
+    """Outcomes of the assessments before, latest first, back to where each requirement was judged `down.of` times."""
     seen: Mapping[str, Seen] = field(default_factory=dict)
     """Signed results that were taken over before, by leaf."""
     results: Mapping[str, Verdict] = field(default_factory=dict)

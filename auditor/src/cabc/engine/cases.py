@@ -177,7 +177,7 @@ class _Run:
         assessed = assess(self._document, collection, self._bodies.get, self._context(step))
         self._status = assessed.statuses[-1] if assessed.statuses else self._status
         policy = self._document.specification.status_policy
-        self._earlier = [outcome(assessed.findings, policy, due), *self._earlier][: policy.down.of]
+        self._earlier = [outcome(assessed.findings, policy, due), *self._earlier]
         self._last = self._now
         return self._compare(step.expect, assessed)
 

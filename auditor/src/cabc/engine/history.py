@@ -20,6 +20,9 @@ from cabc.record.types import Assessment, Collection, LeafEvidence, Verdict
 
 __all__ = ["carried", "context_for", "keep_document", "stored_document"]
 
+_COUNT_BACK = 200
+"""Assessments in which failures of a requirement are counted."""
+
 _LOOK_BACK = 20
 """Collections in which the last signed result of another party is looked for."""
 
@@ -67,7 +70,6 @@ def context_for(record: RecordReader, document: LoadedDocument, collection: Coll
     """Return what the assessment of a collection needs besides its evidence."""
     subject, policy = collection.subject.name, document.specification.status_policy
     last = record.assessments(subject, limit=1)
-    earlier = record.assessments(subject, limit=policy.down.of) if policy.down.of > 1 else []
     return Context(
         now=now,
         waivers=record.waivers(subject),
@@ -75,14 +77,23 @@ def context_for(record: RecordReader, document: LoadedDocument, collection: Coll
         baseline=_baseline(record, document, subject),
         previous=record.status(subject),
         last=last[0].ended if last else None,
-        earlier=[_outcome(record, document, each) for each in earlier],
+        earlier=_earlier(record, document, subject) if policy.down.of > 1 else (),
         seen=_seen(record, document, collection, last),
     )
 
 
-def _outcome(record: RecordReader, document: LoadedDocument, assessment: Assessment) -> Outcome:
-    findings = record.findings(assessment.id)
-    return outcome(findings, document.specification.status_policy, assessment.trigger.requirements or None)
+def _earlier(record: RecordReader, document: LoadedDocument, subject: str) -> list[Outcome]:
+    """Return outcomes back to where each requirement was judged as often as the policy counts."""
+    policy = document.specification.status_policy
+    short = dict.fromkeys((node.path for node in document.requirements), policy.down.of)
+    found: list[Outcome] = []
+    for assessment in record.assessments(subject, limit=_COUNT_BACK):
+        each = outcome(record.findings(assessment.id), policy, assessment.trigger.requirements or None)
+        found.append(each)
+        short = {path: left for path, had in short.items() if (left := had - each.judged(path)) > 0}
+        if not short:
+            break
+    return found
 
 
 def _baseline(record: RecordReader, document: LoadedDocument, subject: str) -> Mapping[str, object]:

@@ -78,7 +78,8 @@ def step(
 ) -> StatusRecord | None:
     """Return the status after an assessment, None when it stays as it is.
 
-    `earlier` are the outcomes of the assessments before, latest first; the policy's `down.of` of them suffice.
+    `earlier` are the outcomes of the assessments before, latest first, back to where each requirement was judged
+    `down.of` times.
     """
     before = previous.status if previous else Status.NONE
     status, findings, cause = _wanted(policy, current, earlier)
