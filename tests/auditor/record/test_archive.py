@@ -126,6 +126,22 @@ def test_an_archive_is_restored_into_an_empty_home(home: Path, tmp_path: Path) -
     assert verify_archive(again) == []
 
 
+def test_what_only_the_owner_could_read_stays_so(home: Path, tmp_path: Path) -> None:
+    secret = home / "published" / SUBJECT / "restricted" / "auditor.html"
+    secret.parent.mkdir(mode=0o700)
+    secret.write_bytes(b"every value")
+    secret.chmod(0o600)
+    with sample.record(home) as book:
+        files = {"restricted/auditor.html": digest(b"every value"), "report.html": digest(b"<p>conformant</p>")}
+        book.append([draft(sample.publication(files, assessment="a3"))])
+    path = _export(home, tmp_path / "a.cabc")
+    place = tmp_path / "new" / "published"
+    with sample.record(tmp_path / "new") as book:
+        restore(path, book, published=place)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in (place / SUBJECT).rglob("*")}
+    assert modes == {"report.html": 0o644, "restricted": 0o700, "auditor.html": 0o600}
+
+
 def test_restoring_over_a_history_is_refused(home: Path, tmp_path: Path) -> None:
     path = _export(home, tmp_path / "a.cabc")
     with sample.record(home) as book, pytest.raises(CabcError, match="not empty"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -119,7 +120,8 @@ class _Export:
         for name in sorted(f"{subject}/{name}" for subject, files in self._files.items() for name in files):
             file = folder / name
             if file.is_file() and file.resolve().is_relative_to(folder.resolve()):
-                self._writer.add(f"published/{name}", iter([file.read_bytes()]))
+                private = not file.stat().st_mode & 0o044
+                self._writer.add(f"published/{name}", iter([file.read_bytes()]), private=private)
 
 
 def _body(entry: Entry) -> Model | None:
@@ -175,6 +177,7 @@ class Archive(Reader):
             with container.open(name) as source, file.open("xb") as target:
                 while chunk := source.read(2**20):
                     target.write(chunk)
+            file.chmod(0o600 if container.private(name) else 0o644)
         return self.folder / prefix.rstrip("/")
 
 
@@ -282,5 +285,9 @@ def _copy(source: Path, target: Path) -> None:
         if file.is_file():
             place = target / file.relative_to(source)
             place.parent.mkdir(parents=True, exist_ok=True)
-            with place.open("xb") as stream:
+            private = not file.stat().st_mode & 0o044
+            if private:
+                place.parent.chmod(0o700)
+            descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o644)
+            with os.fdopen(descriptor, "wb") as stream:
                 stream.write(file.read_bytes())

@@ -55,14 +55,14 @@ class Writer:
         self._zip = zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED, allowZip64=True)
         self._members: dict[str, dict[str, object]] = {}
 
-    def add(self, name: str, chunks: Iterator[bytes]) -> None:
-        """Write a member."""
+    def add(self, name: str, chunks: Iterator[bytes], *, private: bool = False) -> None:
+        """Write a member; a private one is unpacked for its owner only."""
         if not _NAME.fullmatch(name):
             msg = f"{name!r} cannot be a name in an archive"
             raise CabcError(msg, fix="rename the published file: letters, digits, and ._@+=,- only")
         info = zipfile.ZipInfo(name, _EPOCH)
         info.compress_type = zipfile.ZIP_DEFLATED
-        info.external_attr = (stat.S_IFREG | 0o644) << 16
+        info.external_attr = (stat.S_IFREG | (0o600 if private else 0o644)) << 16
         info.create_system = 3
         hashed, size = hashlib.sha256(), 0
         with self._zip.open(info, "w", force_zip64=True) as stream:
@@ -123,6 +123,10 @@ class Container:
     def names(self, prefix: str) -> list[str]:
         """Return the members below a prefix."""
         return sorted(name for name in self._infos if name.startswith(prefix))
+
+    def private(self, name: str) -> bool:
+        """Tell whether only the owner may read a member."""
+        return not (self._infos[name].external_attr >> 16) & 0o044
 
     def open(self, name: str) -> IO[bytes]:
         """Open a member for reading."""
