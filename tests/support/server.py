@@ -92,20 +92,30 @@ LEAF = (
 )
 
 
-def write_home(folder: Path, backend: Backend, *, leaves: int = 4, database: str | None = None) -> None:
-    """Write settings, connections and one document of a slow subject."""
+def write_home(
+    folder: Path, backend: Backend, *, leaves: int = 4, database: str | None = None, mlflow: str | None = None
+) -> None:
+    """Write settings, connections and one document of a slow subject; with an address of MLflow, of a model there."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "slow.yaml").write_text(DOCUMENT + "".join(LEAF.format(number) for number in range(leaves)))
-    (folder / "connections.yaml").write_text(
-        json.dumps({"connections": {"backend": {"kind": "rest", "url": backend.url, "network": "loopback"}}})
-    )
+    text = DOCUMENT + "".join(LEAF.format(number) for number in range(leaves))
+    connections = {"backend": {"kind": "rest", "url": backend.url, "network": "loopback"}}
+    if mlflow is not None:
+        text = text.replace(
+            "{name: slow}", "{name: slow, connection: mlflow, registeredModel: slow-model, alias: champion}"
+        )
+        connections["mlflow"] = {"kind": "mlflow", "url": mlflow, "network": "loopback"}
+    (folder / "slow.yaml").write_text(text)
+    (folder / "connections.yaml").write_text(json.dumps({"connections": connections}))
     roles = ("auditee", "auditing-party", "publisher", "reader")
     settings: dict[str, Any] = {
         "documents": ["slow.yaml"],
         "service": {
             "poll": "PT1S",
             "tokens": [{"name": role, "sha256": sha256(token(role)), "roles": [role]} for role in roles],
-            "webhooks": {"ci": {"secret": "env:CABC_TEST_HOOK"}},
+            "webhooks": {
+                "ci": {"secret": "env:CABC_TEST_HOOK"},
+                "registry": {"format": "mlflow", "secret": "env:CABC_TEST_HOOK"},
+            },
         },
     }
     if database:

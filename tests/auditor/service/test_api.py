@@ -248,6 +248,7 @@ async def test_published_files_are_given_only_as_they_were_recorded(
         for name in files:
             answer = await nobody.get(f"/api/v1/published/{SUBJECT}/{name}")
             assert answer.status_code == 200
+            assert answer.headers["cross-origin-resource-policy"] == "cross-origin"
             assert "Internal scanner" not in answer.text
         for name in ("report.html", "restricted", "auditor.html"):
             assert (await nobody.get(f"/api/v1/published/{SUBJECT}/{name}")).status_code == 404

@@ -14,7 +14,11 @@ from cabc.service.dependencies import StateOf, Subject
 __all__ = ["router"]
 
 router = APIRouter(prefix="/published", tags=["published"])
-_OPEN = {"Cache-Control": "public, max-age=60", "Access-Control-Allow-Origin": "*"}
+_OPEN = {
+    "Cache-Control": "public, max-age=60",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",  # badges are shown on other people's pages
+}
 
 
 @router.get("", summary="Subjects with a published status")
