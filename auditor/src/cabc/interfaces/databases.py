@@ -68,7 +68,7 @@ def _postgresql(url: sa.URL, connection: SqlConnection) -> sa.Engine:
         "prepare_threshold": 0,  # the protocol of prepared statements takes one statement at a time
         "connect_timeout": max(2, int(connection.timeout)),
         "application_name": "cabc",
-        "passfile": "/dev/null",
+        "passfile": "/dev/null/none",  # nothing of the user's; a file that is there but not plain brings a warning
     }
     if url.host and not url.host.startswith("/"):
         arguments["hostaddr"] = _resolved(url.host, url.port or 5432, connection)
