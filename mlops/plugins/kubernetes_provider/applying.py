@@ -1,12 +1,11 @@
-"""Create, update and delete objects, and wait until that has taken effect."""
+"""Create and update objects, and wait until that has taken effect."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from mlops.plugins.kubernetes_provider.client import APPLY, JSON_PATCH, MERGE_PATCH, Resource
+from mlops.plugins.kubernetes_provider.client import Resource
 from mlops.plugins.kubernetes_provider.context import Context
-from mlops.plugins.kubernetes_provider.diff import parse_path
 from mlops.plugins.kubernetes_provider.engine import Status
 from mlops.plugins.kubernetes_provider.errors import (
     ApiError,
@@ -16,9 +15,8 @@ from mlops.plugins.kubernetes_provider.errors import (
     ProviderError,
     UnreachableError,
 )
-from mlops.plugins.kubernetes_provider.fields import handed_over, needs_hand_over, owned_by, relinquished
+from mlops.plugins.kubernetes_provider.fields import relinquished
 from mlops.plugins.kubernetes_provider.inputs import is_crd, normalize
-from mlops.plugins.kubernetes_provider.kinds import BUILT_IN_GROUPS
 from mlops.plugins.kubernetes_provider.names import CREATOR, field_manager
 from mlops.plugins.kubernetes_provider.objects import (
     ANNOTATIONS,
@@ -31,6 +29,15 @@ from mlops.plugins.kubernetes_provider.objects import (
 )
 from mlops.plugins.kubernetes_provider.state import INITIAL_API_VERSION, checkpoint, parse, prune
 from mlops.plugins.kubernetes_provider.wire import has_unknown, plain
+from mlops.plugins.kubernetes_provider.writing import (
+    TRIES,
+    apply,
+    merge,
+    replace,
+    respecting,
+    take_over,
+    write_query,
+)
 
 __all__ = ["create", "dry_run", "preview_create", "preview_update", "update"]
 
@@ -38,18 +45,6 @@ _CONFLICT_HELP = (
     "Server-Side Apply field conflict detected. See https://www.pulumi.com/registry/packages/kubernetes/how-to-guides/"
     "managing-resources-with-server-side-apply/#handle-field-conflicts-on-existing-resources for troubleshooting help."
 )
-_TRIES = 5
-
-
-def _query(obj: dict[str, Any], manager: str, *, dry: bool = False, force: bool | None = None) -> dict[str, str]:
-    """Return the query of a write; misspelt fields of built-in kinds are refused, as the official Check does."""
-    query = {"fieldManager": manager}
-    query["fieldValidation"] = "Strict" if kind_of(obj).group in BUILT_IN_GROUPS else "Warn"
-    if force is not None:
-        query["force"] = str(force).lower()
-    if dry:
-        query["dryRun"] = "All"
-    return query
 
 
 def _force(context: Context, obj: dict[str, Any]) -> bool:
@@ -70,7 +65,7 @@ def preview_create(context: Context, urn: str, properties: dict[str, Any]) -> di
     obj = context.placed(resource, inputs)
     try:
         live: dict[str, Any] = context.client.request(
-            "POST", resource.path(namespace_of(obj)), query=_query(obj, CREATOR, dry=True), body=obj, tries=1
+            "POST", resource.path(namespace_of(obj)), query=write_query(obj, CREATOR, dry=True), body=obj, tries=1
         )
     except ApiError as error:
         if error.invalid or (error.bad_request and "dry run" not in error.message):
@@ -120,21 +115,21 @@ def _created(
 ) -> dict[str, Any]:
     """Send the object; continue a creation that was interrupted, adopt nothing else."""
     if context.settings.upsert and context.settings.server_side_apply:
-        return _applied(context, resource, obj, manager, force=_force(context, obj))
+        return apply(context, resource, obj, manager, force=_force(context, obj))
     interrupted = context.journal.name(urn) == name_of(obj)
     doubts: list[Exception] = []
     if not interrupted:
         context.journal.begin(urn, obj)
-    for attempt in range(_TRIES + 1):
+    for attempt in range(TRIES + 1):
         try:
             live: dict[str, Any] = context.client.request(
-                "POST", resource.path(namespace_of(obj)), query=_query(obj, CREATOR), body=obj, doubts=doubts
+                "POST", resource.path(namespace_of(obj)), query=write_query(obj, CREATOR), body=obj, doubts=doubts
             )
         except ApiError as error:
             leaving = error.already_exists and "object is being deleted" in error.message
             if error.already_exists and not leaving and (interrupted or doubts):
                 return _continued(context, urn, resource, obj, manager=manager, error=error)
-            if not (error.not_found or leaving) or attempt == _TRIES:
+            if not (error.not_found or leaving) or attempt == TRIES:
                 context.journal.failed(urn)
                 raise _not_created(urn, error) from error
             status.say(f"Retry #{attempt}; creation failed: {error}")
@@ -153,11 +148,11 @@ def _continued(
         raise _not_created(urn, error) from error
     context.log.info(urn, f'continuing with {obj["kind"]} "{identity(live)}", which an interrupted update created')
     if is_crd(obj):
-        return _replaced(context, resource, live, obj)
+        return replace(context, resource, live, obj)
     if not context.settings.server_side_apply:
         return live
-    live = _taken_over(context, resource, live, manager)
-    return _applied(context, resource, obj, manager, force=True)
+    live = take_over(context, resource, live, manager)
+    return apply(context, resource, obj, manager, force=True)
 
 
 def _not_created(urn: str, error: ApiError) -> ProviderError:
@@ -212,9 +207,9 @@ def dry_run(context: Context, olds: dict[str, Any], inputs: dict[str, Any]) -> d
     obj = context.placed(resource, inputs)
     if is_crd(obj):
         live = context.client.get(resource, "", name_of(old_live))
-        return _replaced(context, resource, live, obj, dry=True)
+        return replace(context, resource, live, obj, dry=True)
     _, manager = _managers(context, olds, inputs)
-    return _applied(context, resource, obj, manager, force=True, dry=True)
+    return apply(context, resource, obj, manager, force=True, dry=True)
 
 
 def preview_update(context: Context, urn: str, olds: dict[str, Any], news: dict[str, Any]) -> dict[str, Any]:
@@ -252,7 +247,7 @@ def update(
         resource = context.client.resource(kind_of(inputs))
         live = _written(context, resource, olds, inputs, manager=manager, ignored=ignored or [])
         if before != manager and context.settings.server_side_apply:
-            _applied(context, resource, relinquished(live), before, force=True)
+            apply(context, resource, relinquished(live), before, force=True)
     except NoSuchKindError as error:
         message = (
             f'update of resource "{urn}" failed because the Kubernetes API server reported that the apiVersion for '
@@ -287,123 +282,15 @@ def _written(
     obj = context.placed(resource, inputs)
     obj["metadata"]["name"] = name_of(live)
     if is_crd(obj):
-        return _replaced(context, resource, live, obj)
+        return replace(context, resource, live, obj)
     if not context.settings.server_side_apply:
-        return _merged(context, resource, live, normalize(prune(old_live, normalize(old_inputs))), obj)
-    live = _taken_over(context, resource, live, manager)
-    obj = _respecting(obj, live, manager, ignored)
+        return merge(context, resource, live, normalize(prune(old_live, normalize(old_inputs))), obj)
+    live = take_over(context, resource, live, manager)
+    obj = respecting(obj, live, manager, ignored)
     try:
-        return _applied(context, resource, obj, manager, force=_force(context, obj))
+        return apply(context, resource, obj, manager, force=_force(context, obj))
     except ApiError as error:
         if not error.conflict:
             raise
         message = f'{_CONFLICT_HELP}\nThe resource managed by field manager "{manager}" had an apply conflict: {error}'
         raise ProviderError(message) from error
-
-
-def _applied(
-    context: Context, resource: Resource, obj: dict[str, Any], manager: str, *, force: bool, dry: bool = False
-) -> dict[str, Any]:
-    applied: dict[str, Any] = context.client.request(
-        "PATCH",
-        resource.path(namespace_of(obj), name_of(obj)),
-        query=_query(obj, manager, dry=dry, force=force),
-        body=obj,
-        content_type=APPLY,
-        tries=1 if dry else 6,
-    )
-    return applied
-
-
-def _replaced(
-    context: Context, resource: Resource, live: dict[str, Any], obj: dict[str, Any], *, dry: bool = False
-) -> dict[str, Any]:
-    """Put a CRD in place of the old one: its kinds and objects stay."""
-    for attempt in range(_TRIES + 1):
-        body = {**obj, "metadata": {**obj["metadata"], "resourceVersion": live["metadata"]["resourceVersion"]}}
-        try:
-            replaced: dict[str, Any] = context.client.request(
-                "PUT", resource.path("", name_of(live)), query=_query(obj, CREATOR, dry=dry), body=body
-            )
-        except ApiError as error:
-            if not error.conflict or attempt == _TRIES:
-                raise
-            live = context.client.get(resource, "", name_of(live))
-        else:
-            return replaced
-    raise AssertionError
-
-
-def _taken_over(context: Context, resource: Resource, live: dict[str, Any], manager: str) -> dict[str, Any]:
-    """Hand the fields of client-side managers to ours, so that an apply can also remove them."""
-    for attempt in range(_TRIES + 1):
-        if not needs_hand_over(live, manager):
-            return live
-        patch = [
-            {"op": "replace", "path": "/metadata/managedFields", "value": handed_over(live, manager)},
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
-        ]
-        place = resource.path(namespace_of(live), name_of(live))
-        try:
-            return dict(context.client.request("PATCH", place, body=patch, content_type=JSON_PATCH))
-        except ApiError as error:
-            if not error.conflict or attempt == _TRIES:
-                raise
-        live = context.client.get(resource, namespace_of(live), name_of(live))
-    return live
-
-
-def _respecting(obj: dict[str, Any], live: dict[str, Any], manager: str, ignored: list[str]) -> dict[str, Any]:
-    """Leave to others what `ignoreChanges` names and they own; keep what is live where we own it."""
-    for text in ignored:
-        path = parse_path(text)
-        if not path or not all(isinstance(step, str) and step != "*" for step in path):
-            continue
-        keys = tuple(str(step) for step in path)
-        mine, theirs = owned_by(live, keys, manager)
-        value = None if theirs and not mine else dig(live, *keys)
-        if value is not None or (theirs and not mine):
-            obj = _with(obj, keys, value)
-    return obj
-
-
-def _with(obj: dict[str, Any], path: tuple[str, ...], value: Any) -> dict[str, Any]:
-    """Return a copy with another value at a path; None removes it."""
-    key, *rest = path
-    if rest:
-        child = obj.get(key)
-        if not isinstance(child, dict):
-            if value is None:
-                return obj
-            child = {}
-        return {**obj, key: _with(child, tuple(rest), value)}
-    if value is None:
-        return {name: item for name, item in obj.items() if name != key}
-    return {**obj, key: value}
-
-
-def _merged(
-    context: Context, resource: Resource, live: dict[str, Any], old: dict[str, Any], obj: dict[str, Any]
-) -> dict[str, Any]:
-    """Update without server-side apply: a merge patch from what we set before to what we want."""
-    merged: dict[str, Any] = context.client.request(
-        "PATCH",
-        resource.path(namespace_of(live), name_of(live)),
-        query=_query(obj, CREATOR),
-        body=_merge_patch(old, obj),
-        content_type=MERGE_PATCH,
-    )
-    return merged
-
-
-def _merge_patch(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    patch: dict[str, Any] = dict.fromkeys(key for key in old if key not in new)
-    for key, value in new.items():
-        before = old.get(key)
-        if isinstance(value, dict) and isinstance(before, dict):
-            inner = _merge_patch(before, value)
-            if inner:
-                patch[key] = inner
-        elif value != before:
-            patch[key] = value
-    return patch

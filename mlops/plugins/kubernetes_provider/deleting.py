@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlops.plugins.kubernetes_provider import kinds
-from mlops.plugins.kubernetes_provider.client import APPLY, Resource
+from mlops.plugins.kubernetes_provider.client import Resource
 from mlops.plugins.kubernetes_provider.context import Context
 from mlops.plugins.kubernetes_provider.errors import (
     ApiError,
@@ -28,6 +28,7 @@ from mlops.plugins.kubernetes_provider.objects import (
     parse_identity,
 )
 from mlops.plugins.kubernetes_provider.state import INITIAL_API_VERSION, checkpoint, parse
+from mlops.plugins.kubernetes_provider.writing import apply
 
 __all__ = ["delete"]
 
@@ -98,15 +99,8 @@ def _let_go(
     urn: str,
 ) -> bool:
     """Give up the fields of an object that the API server protects from deletion, as `kube-system`."""
-    manager = field_manager(properties, {})
     try:
-        context.client.request(
-            "PATCH",
-            resource.path(namespace_of(live), name_of(live)),
-            query={"fieldManager": manager, "force": "true"},
-            body=relinquished(live),
-            content_type=APPLY,
-        )
+        apply(context, resource, relinquished(live), field_manager(properties, {}), force=True)
     except ApiError:
         message = f'deletion of {live["kind"]} "{identity(live)}" failed: {error}'
         raise ProviderError(message) from error
