@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.apiserver import ApiServer, Kubelet, running_api_server
+from tests.support.apiserver import ApiServer, running_api_server
+from tests.support.kubelet import Kubelet
 from tests.support.kubernetes_engine import FakeEngine
 
 _NUMBERS = itertools.count(1)
