@@ -6,7 +6,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -144,24 +143,17 @@ class Server:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 @contextmanager
 def serve(folder: Path, role: str = "all", **environment: str) -> Iterator[Server]:
     """Run the server until the block ends; it is ready when the block begins."""
-    port = free_port()
-    log = folder / f"serve-{role}-{port}.log"
+    log = folder / f"serve-{role}-{time.time_ns()}.log"
     command = [sys.executable, "-c", "from cabc.cli import main; main()"]
-    command += ["serve", "--home", str(folder), "--role", role, "--port", str(port)]
+    command += ["serve", "--home", str(folder), "--role", role, "--port", "0"]
     with log.open("wb") as stream:
         process = subprocess.Popen(
             command, stdout=stream, stderr=stream, env={**os.environ, "CABC_TEST_HOOK": "secret", **environment}
         )
-    server = Server(process, f"http://127.0.0.1:{port}", log)
+    server = Server(process, "", log)
     try:
         wait_for(lambda: _ready(server), 90, lambda: log.read_text()[-3000:])
         yield server
@@ -174,6 +166,11 @@ def serve(folder: Path, role: str = "all", **environment: str) -> Iterator[Serve
 def _ready(server: Server) -> bool:
     if server.process.poll() is not None:
         pytest.fail(server.log.read_text()[-3000:])
+    # The system chose the port, so that nobody else can have taken it.
+    told = re.search(r"Uvicorn running on (http://[0-9.:]+)", server.log.read_text())
+    if told is None:
+        return False
+    server.url = told[1]
     try:
         return httpx.get(f"{server.url}/readyz", timeout=5).status_code == 200
     except httpx.HTTPError:

@@ -57,7 +57,8 @@ def test_from_start_to_published_status(tmp_path: Path, slow: Backend) -> None:
     home = tmp_path / "home"
     write_home(home, slow)
     with serve(home) as server:
-        wait_for((home / "published/slow/status.json").exists, 20, server.log.read_text)
+        url = f"{server.url}/api/v1/published/slow/status.json"
+        wait_for(lambda: httpx.get(url, timeout=30).status_code == 200, 90, server.log.read_text)
         with server.client("reader") as client:
             subject = client.get("/api/v1/subjects/slow").json()
             assert (subject["status"], subject["verdict"]) == ("conformant", "satisfied")
@@ -90,11 +91,11 @@ def test_a_polite_end_finishes_the_run(tmp_path: Path, slow: Backend) -> None:
     home = tmp_path / "home"
     write_home(home, slow)
     with serve(home) as server:
-        wait_for(lambda: assessed(server), 20, server.log.read_text)
+        wait_for(lambda: assessed(server), 90, server.log.read_text)
         slow.seconds = 2.0
         slow.entered.clear()
         trigger = ask(server)
-        assert slow.entered.wait(10)
+        assert slow.entered.wait(60)
         assert server.stop(signal.SIGTERM) == 0  # in the middle of the run
         assert any(line["event"] == "stopped" and line["given_back"] == 0 for line in server.lines())
     assert answered(home, trigger) == 1
@@ -104,11 +105,11 @@ def test_a_killed_run_is_done_once_by_the_next_process(tmp_path: Path, slow: Bac
     home = tmp_path / "home"
     write_home(home, slow)
     with serve(home) as server:
-        wait_for(lambda: assessed(server), 30, server.log.read_text)
+        wait_for(lambda: assessed(server), 90, server.log.read_text)
         slow.seconds = 2.0
         slow.entered.clear()
         first = ask(server)
-        assert slow.entered.wait(20), server.log.read_text()[-2000:]
+        assert slow.entered.wait(60), server.log.read_text()[-2000:]
         second = ask(server)
         server.stop(signal.SIGKILL)
     slow.seconds = 0.0
@@ -126,7 +127,7 @@ def test_a_second_process_of_the_same_home_does_not_double_runs(tmp_path: Path, 
     write_home(home, slow)
     slow.seconds = 0.5
     with serve(home) as one, serve(home) as two:
-        wait_for(lambda: assessed(one), 30, one.log.read_text)
+        wait_for(lambda: assessed(one), 90, one.log.read_text)
         triggers = [ask(server) for server in (one, two) for _ in range(3)]
         with one.client() as client:
             wait_for(lambda: not client.get("/api/v1/subjects/slow/triggers").json(), 60, one.log.read_text)
@@ -158,7 +159,7 @@ def test_three_processes_with_three_database_roles(tmp_path: Path, slow: Backend
     ):
         logs = lambda: "".join(server.log.read_text()[-1500:] for server in (collect, assess, publish))  # noqa: E731 (said where it is used)
         status = home / "published/slow/status.json"
-        wait_for(status.exists, 40, logs)
+        wait_for(status.exists, 90, logs)
         assert json.loads(status.read_text())["status"] == "conformant"
         slow.value = 0.1
         started = time.monotonic()
