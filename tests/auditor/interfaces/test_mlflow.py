@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cabc.document.interfaces import MlflowInterface
 from cabc.document.model import SubjectSelector
+from cabc.engine.auditor import resolve
 from cabc.interfaces.base import ExtractError, RetrieveError, SubjectFacts, Value
 from cabc.interfaces.connections import MlflowConnection
 from cabc.interfaces.mlflow import MlflowPlugin, resolve_subject
@@ -125,6 +126,8 @@ def test_a_model_larger_than_allowed_is_an_error(registry: Registry) -> None:
     small = registry.connection.model_copy(update={"max_artifact_bytes": 100})
     with pytest.raises(RetrieveError, match="larger than 100"):
         asyncio.run(resolve_subject(selector(alias="champion"), small))
+    kept = asyncio.run(resolve(selector(alias="champion"), {"mlflow": small}))
+    assert (kept.version, kept.run_id, kept.digest) == ("2", registry.run, None), "a run goes on with what was read"
 
 
 def ask(**keys: Any) -> MlflowInterface:

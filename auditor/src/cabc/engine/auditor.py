@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import logging
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -33,6 +34,8 @@ from cabc.record.store import Draft, Record, RunBusyError
 from cabc.record.types import Collection, Evidence, Status, StatusRecord, Trigger
 
 __all__ = ["Auditor", "RunResult", "confirming", "merged", "new_id", "resolve"]
+
+_LOG = logging.getLogger(__name__)
 
 T = TypeVar("T")
 _LEASE = 15.0
@@ -63,13 +66,17 @@ def new_id(prefix: str, now: dt.datetime) -> str:
 async def resolve(selector: SubjectSelector, connections: Mapping[str, Connection]) -> SubjectFacts:
     """Read who the subject is now. What cannot be read is left unknown; leaves that need it become errors."""
     from cabc.interfaces.connections import MlflowConnection
-    from cabc.interfaces.mlflow import resolve_subject
+    from cabc.interfaces.mlflow import NoDigestError, resolve_subject
 
     connection = connections.get(selector.connection or "")
     known = connection if isinstance(connection, MlflowConnection) else None
     try:
         return await resolve_subject(selector, known)
-    except RetrieveError:
+    except NoDigestError as error:
+        _LOG.warning("%s: %s", selector.name, error)
+        return error.known
+    except RetrieveError as error:
+        _LOG.warning("%s: %s", selector.name, error)
         return await resolve_subject(selector, None)
 
 

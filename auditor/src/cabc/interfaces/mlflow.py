@@ -23,7 +23,7 @@ from cabc.interfaces.parameters import fill_path
 from cabc.interfaces.structured import parse_json
 from cabc.text import one_line
 
-__all__ = ["MlflowPlugin", "resolve_subject"]
+__all__ = ["MlflowPlugin", "NoDigestError", "resolve_subject"]
 
 _API = "/api/2.0/mlflow"
 _RUN = re.compile(r"[0-9a-f]{32}")
@@ -136,6 +136,14 @@ def _fact(spec: MlflowInterface, document: dict[str, Any]) -> Any:
     return found
 
 
+class NoDigestError(RetrieveError):
+    """The version is known, its artefact cannot be read."""
+
+    def __init__(self, known: SubjectFacts, reason: str) -> None:
+        super().__init__(f"the artefact of version {known.version} cannot be read: {reason}")
+        self.known = known
+
+
 async def resolve_subject(
     selector: SubjectSelector, connection: MlflowConnection | None, client: GuardedClient | None = None
 ) -> SubjectFacts:
@@ -159,7 +167,10 @@ async def resolve_subject(
         facts = known.model_copy(
             update={"version": version["version"], "run_id": version.get("run_id") or None, "source": version["source"]}
         )
-        return facts.model_copy(update={"digest": await _digest(own, connection, version)})
+        try:
+            return facts.model_copy(update={"digest": await _digest(own, connection, version)})
+        except RetrieveError as error:
+            raise NoDigestError(facts, str(error)) from error
     except (KeyError, TypeError) as error:
         msg = "the answer has not the shape of MLflow's REST API"
         raise RetrieveError(msg) from error

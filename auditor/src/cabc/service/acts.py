@@ -4,40 +4,33 @@ from __future__ import annotations
 
 import datetime as dt
 import secrets
+from collections.abc import Callable
+from typing import TypeVar
 
 from cabc.document.loaded import LoadedDocument
-from cabc.document.model import Measurement
+from cabc.engine import statements
+from cabc.errors import CabcError
 from cabc.record.chain import draft
 from cabc.record.types import Attestation, Trigger, Waiver
 from cabc.service.access import Principal
 from cabc.service.problems import ProblemError
 from cabc.service.state import State
-from cabc.text import safe
 
 __all__ = ["ask", "attest", "waive"]
 
-LONGEST = dt.timedelta(days=366)
-"""Nothing is accepted or vouched for longer without being looked at again."""
+S = TypeVar("S", Waiver, Attestation)
 
 
 def waive(state: State, by: Principal, *, subject: str, requirement: str, reason: str, expires: dt.datetime) -> Waiver:
     """Record that a requirement's failure is accepted."""
-    now = state.now()
-    if requirement not in {node.path for node in _document(state, subject).requirements}:
-        raise ProblemError(422, f"The document of {subject} has no requirement with this path.")
-    _check_end(now, expires, "expires")
-    waiver = Waiver(
-        id=_id("waiver", now),
-        subject=subject,
-        requirement=requirement,
-        reason=safe(reason),
-        approver=by.name,
-        created=now,
-        expires=expires.astimezone(dt.UTC),
+    document = _document(state, subject)
+    return _say(
+        state,
+        subject,
+        lambda: statements.waive(
+            document, requirement=requirement, reason=reason, approver=by.name, until=expires, now=state.now()
+        ),
     )
-    state.record.append([draft(waiver)])
-    state.worker.wake()
-    return waiver
 
 
 def attest(
@@ -51,26 +44,30 @@ def attest(
     valid_until: dt.datetime,
 ) -> Attestation:
     """Record a person's answer to a manual measurement."""
-    now = state.now()
-    leaf = next((leaf for leaf in _document(state, subject).leaves() if leaf.path == path), None)
-    if leaf is None:
-        raise ProblemError(422, f"The document of {subject} has no measurement with this path.")
-    if not isinstance(leaf.element, Measurement) or getattr(leaf.element.interface, "kind", "") != "manual":
-        raise ProblemError(422, "This measurement is not answered by people: its interface is not manual.")
-    _check_end(now, valid_until, "validUntil")
-    attestation = Attestation(
-        id=_id("attestation", now),
-        subject=subject,
-        path=path,
-        statement=safe(statement),
-        value=value,
-        party=by.name,
-        created=now,
-        valid_until=valid_until.astimezone(dt.UTC),
+    document = _document(state, subject)
+    return _say(
+        state,
+        subject,
+        lambda: statements.attest(
+            document,
+            path=path,
+            value=value,
+            statement=statement,
+            party=by.name,
+            until=valid_until,
+            now=state.now(),
+        ),
     )
-    state.record.append([draft(attestation)])
+
+
+def _say(state: State, subject: str, made: Callable[[], S]) -> S:
+    """Record a statement while no assessment runs: an assessment must know all statements before it."""
+    try:
+        said = statements.say(state.record, subject, made)
+    except CabcError as error:
+        raise ProblemError(422, str(error)) from error
     state.worker.wake()
-    return attestation
+    return said
 
 
 def ask(state: State, by: Principal, *, subject: str, requirements: list[str]) -> Trigger:
@@ -98,11 +95,6 @@ def _document(state: State, subject: str) -> LoadedDocument:
     if document is None:
         raise ProblemError(409, f"{subject} has no document here, so nothing can be said about it.")
     return document
-
-
-def _check_end(now: dt.datetime, end: dt.datetime, name: str) -> None:
-    if not now < end <= now + LONGEST:
-        raise ProblemError(422, f"{name} must be in the future and at most {LONGEST.days} days away.")
 
 
 def _id(kind: str, now: dt.datetime) -> str:
