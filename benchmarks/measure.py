@@ -219,7 +219,6 @@ def measure(stack: str, idle: float) -> dict[str, Any]:
         found["noOp"] = measure_no_op(stack, folder)
         found["loop"] = measure_loop(stack)
         found["idle"] = measure_idle(stack, folder, idle)
-    timed([MLOPS, "down", "--stack", stack])
     found["machine"]["loadAfter"] = round(os.getloadavg()[2], 2)
     floor = found["empty"]["createSeconds"] + found["empty"]["loadSeconds"] + found["up"]["slowestReadiness"]
     found["ratios"] = {
@@ -255,6 +254,7 @@ def main() -> None:
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     show(found)
+    timed([MLOPS, "down", "--stack", options.stack])
 
 
 if __name__ == "__main__":

@@ -64,9 +64,15 @@ def leftovers(cluster: str, nodes: Nodes | None) -> list[str]:
     left += named("container", "ps", "--all", "--quiet", "--filter", f"label={CLUSTER_LABEL}={cluster}")
     left += named("volume", "volume", "ls", "--quiet", "--filter", f"label={node_name(cluster)}")
     others = engine.run("ps", "--all", "--quiet", "--filter", f"label={CLUSTER_LABEL}").split()
-    if not others:  # kind's network is shared by all its clusters
+    if not others and not _another_is_made():  # kind's network is shared by all its clusters
         left += named("network", "network", "ls", "--quiet", "--filter", f"name=^{NETWORK}$")
     return left
+
+
+def _another_is_made() -> bool:
+    """Tell whether kind is about to make a cluster of ours: its network comes first, its container seconds later."""
+    markers = map(Marker.read, (file.stem for file in paths.state("kind").glob("*.json")))
+    return any(marker.alive for marker in markers if marker)
 
 
 def purge_cache(nodes: Nodes | None) -> int:

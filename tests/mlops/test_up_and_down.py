@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from components._core import images, paths
 from components._core.engine import Engine
+from components.kind_cluster.kind import Marker
 from components.kind_cluster.nodes import Nodes
 from mlops import down, up
 
@@ -55,6 +58,15 @@ def test_network_that_another_cluster_uses_is_not_ours_to_remove() -> None:
     answers = {"ps --all --quiet --filter label=io.x-k8s.kind.cluster": "other\n", "network ls": "n1\n"}
     left = down.leftovers("mlops-ci", Nodes(FakeEngine({**answers, "ps --all --quiet --filter label=x": ""})))
     assert "network n1" not in left
+
+
+def test_network_of_a_cluster_that_is_being_made_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_STATE", str(tmp_path))
+    nodes = Nodes(FakeEngine({"network ls": "n1\n"}))
+    with subprocess.Popen([sys.executable, "-c", "input()", "kind"], stdin=subprocess.PIPE) as making:
+        Marker("creation", "node", "backend", making.pid).write("mlops-other")
+        assert down.leftovers("mlops-ci", nodes) == []
+    assert down.leftovers("mlops-ci", nodes) == ["network n1"]
 
 
 def test_entry_in_a_kubeconfig_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
