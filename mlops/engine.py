@@ -70,8 +70,15 @@ class Stack:
     # Asking
 
     def exists(self) -> bool:
-        """Tell whether the backend knows the stack."""
-        return self._run("export", check=False).returncode == 0
+        """Tell whether the backend knows the stack. Raises OperationError when its state is there and unreadable.
+
+        Whoever took that for missing would make it anew, empty, and lose sight of all that runs.
+        """
+        done = self._run("export", check=False)
+        if done.returncode not in {0, NOT_FOUND}:
+            msg = f"the state of stack {self.name} cannot be read: {_last_lines(done.stderr or done.stdout)}"
+            raise OperationError(msg, fix="nothing was changed; `pulumi stack export` shows it too")
+        return done.returncode == 0
 
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs, secrets readable."""
@@ -151,6 +158,7 @@ class Stack:
         backend = self.environment.get("PULUMI_BACKEND_URL", "")
         found = runs.locks(backend, self.project_name, self.name)
         since = runs.release_dead(found, self.environment)
+        runs.drop_half_written(backend, self.project_name, self.name)
         if self.exists():
             recovery.resolve_pending(self, since)
 

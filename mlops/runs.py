@@ -20,7 +20,7 @@ from components._core import paths
 from mlops import console
 from mlops.errors import OperationError
 
-__all__ = ["Lock", "end_leftovers", "exclusive", "locks", "release_dead"]
+__all__ = ["Lock", "drop_half_written", "end_leftovers", "exclusive", "locks", "release_dead"]
 
 _ENGINE = "pulumi"
 """Process name of the engine."""
@@ -85,16 +85,42 @@ class Lock:
 
 def locks(backend: str, project: str, stack: str) -> list[Lock]:
     """Return the engine's locks on a stack; none for backends that are no folder."""
-    if not backend.startswith("file://"):
+    folder = _folder(backend)
+    if folder is None:
         return []
-    folder = Path(backend.removeprefix("file://").partition("?")[0]).expanduser()
     found = []
-    for file in sorted(folder.joinpath(".pulumi", "locks", "organization", project, stack).glob("*.json")):
+    for file in sorted(folder.joinpath("locks", "organization", project, stack).glob("*.json")):
         with contextlib.suppress(OSError, ValueError, KeyError):  # a holder that ends takes its file away
             content = json.loads(file.read_text())
             since = dt.datetime.fromisoformat(_cut_nanoseconds(content["timestamp"]))
             found.append(Lock(file, int(content["pid"]), content["hostname"], content["username"], since))
     return found
+
+
+def drop_half_written(backend: str, project: str, stack: str) -> None:
+    """Remove what an engine that was killed while it wrote the state left beside it. No engine may be at work.
+
+    The state itself is replaced at once. Its metadata is not, where the backend keeps any: the engine reads neither
+    when that was cut off, and both when it is gone.
+    """
+    folder = _folder(backend)
+    if folder is None:
+        return
+    files = folder / "stacks" / project
+    for file in files.glob(f"{stack}.json*.tmp"):
+        file.unlink(missing_ok=True)
+    for file in files.glob(f"{stack}.json*.attrs"):
+        try:
+            json.loads(file.read_text())
+        except ValueError:
+            file.unlink(missing_ok=True)
+
+
+def _folder(backend: str) -> Path | None:
+    """Return where a backend keeps everything, None when it is no folder."""
+    if not backend.startswith("file://"):
+        return None
+    return Path(backend.removeprefix("file://").partition("?")[0]).expanduser() / ".pulumi"
 
 
 def release_dead(found: list[Lock], environment: Mapping[str, str]) -> dt.datetime | None:

@@ -59,7 +59,9 @@ def settings() -> dict[str, str | None]:
     found: dict[str, str | None] = {
         "PATH": os.pathsep.join(_path(source)),
         "PULUMI_HOME": os.environ.get("PULUMI_HOME") or str(paths.pulumi_home()),
-        "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL") or f"file://{state}",
+        # Without metadata: the backend writes it beside the state and not at once, and a kill in between makes both
+        # unreadable.
+        "PULUMI_BACKEND_URL": os.environ.get("PULUMI_BACKEND_URL") or f"file://{state}?metadata=skip",
         # Programs run in the project's environment by Pulumi.yaml; this is for what runs outside of any.
         "PULUMI_PYTHON_CMD": os.environ.get("PULUMI_PYTHON_CMD") or sys.executable,
         "PULUMI_SKIP_UPDATE_CHECK": "true",

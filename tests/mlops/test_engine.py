@@ -88,6 +88,35 @@ def test_up_again_and_down(stack: Stack, capsys: pytest.CaptureFixture[str]) -> 
     assert not stack.exists()
 
 
+def written(stack: Stack) -> Path:
+    folder = stack.environment["PULUMI_BACKEND_URL"].removeprefix("file://").partition("?")[0]
+    return Path(folder, ".pulumi", "stacks", "small", f"{stack.name}.json")
+
+
+def test_engine_killed_while_it_wrote_the_state_costs_nothing(stack: Stack) -> None:
+    stack.up()
+    file = written(stack)
+    assert not file.with_name(f"{file.name}.attrs").exists(), "written beside the state, and not at once"
+    # A backend of the user's own has them; this is what a kill leaves.
+    file.with_name(f"{file.name}.attrs").touch()
+    file.with_name(f"{file.name}.18eb158239798354.tmp").write_text('{"half": ')
+    with pytest.raises(OperationError, match="the state of stack test cannot be read"):
+        stack.ensure()
+    stack.recover()
+    stack.ensure()
+    assert stack.up().summary == "4 unchanged"
+    assert [each.name for each in file.parent.glob("*.tmp")] == []
+
+
+def test_unreadable_state_is_not_taken_for_none(stack: Stack) -> None:
+    stack.up()
+    written(stack).write_text("{")
+    for work in (stack.ensure, stack.recover):
+        with pytest.raises(OperationError, match="the state of stack test cannot be read"):
+            work()
+    assert written(stack).read_text() == "{"
+
+
 def test_engine_runs_without_its_logs(stack: Stack, tmp_path: Path) -> None:
     home = tmp_path / "home"
     without_logs(home)
