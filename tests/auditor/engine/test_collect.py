@@ -82,7 +82,7 @@ def test_slow_answer_is_an_error_and_the_others_count() -> None:
     started = time.monotonic()
     found = collect(spec, backend)
 
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     assert found["slow"].error == "no answer within 0.2 s"
     assert found["fast"].error is None
 

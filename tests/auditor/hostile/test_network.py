@@ -250,6 +250,8 @@ def test_the_environment_moves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path
         "/a%0d%0aX: y",
         "/%",
         "/%zz",
+        "/;/",
+        "/a/%3bb",
         "/ä",
     ],
 )

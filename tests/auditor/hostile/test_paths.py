@@ -118,7 +118,7 @@ def test_pipes_devices_sockets_and_folders_are_no_files(root: Path) -> None:
         for path in ("pipe", "socket", "sub"):
             with pytest.raises(RetrieveError):
                 read(root, path)
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 30
     finally:
         listener.close()
     for root_of, path in (("/dev", "zero"), ("/dev", "null"), ("/dev", "tty")):

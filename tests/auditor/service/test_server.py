@@ -180,4 +180,4 @@ def test_three_processes_with_three_database_roles(tmp_path: Path, slow: Backend
         # The waiver begins: the collecting process sees it, the assessing one judges, the publishing one tells.
         wait_for(lambda: json.loads(status.read_text())["status"] == "conditional", 30, logs)
         assert [server.stop() for server in (collect, assess, publish)] == [0, 0, 0]
-    assert took < 10
+    assert took < 60, "a figure for the benchmark; here only that it comes"

@@ -76,7 +76,8 @@ def join(base: str, path: str) -> str:
     while decoded != before:
         decoded, before = unquote(decoded, errors="replace"), decoded
     bad = {"\\", "\x00", "\n", "\r", "\ufffd"} & set(decoded)
-    if bad or "//" in decoded or decoded.count("/") != path.count("/"):
+    # "/;x" is an empty segment to servers that drop parameters, and two empty segments are "//".
+    if bad or "//" in decoded or "/;" in decoded or decoded.count("/") != path.count("/"):
         msg = f"the path {one_line(path)!r} hides a separator or a control character"
         raise RetrieveError(msg)
     if {".", ".."} & {segment.partition(";")[0] for segment in decoded.split("/")}:
