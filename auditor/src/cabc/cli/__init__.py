@@ -12,7 +12,9 @@ from cabc.errors import CabcError
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(name="cabc", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(
+    name="cabc", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
 
 
 @app.callback()
