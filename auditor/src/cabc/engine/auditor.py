@@ -23,6 +23,7 @@ from cabc.document.model import SubjectSelector
 from cabc.engine.assess import Assessed, assess
 from cabc.engine.collect import Answers, Collector, Progress
 from cabc.engine.history import carried, context_for, keep_document, stored_document
+from cabc.engine.memory import uncollected
 from cabc.engine.plan import Plan, expand, plan
 from cabc.engine.status import elapse, outcome
 from cabc.errors import CabcError
@@ -144,6 +145,10 @@ class Auditor:
             await asyncio.sleep(0.1)
 
     async def _answer(self, document: LoadedDocument, trigger: Trigger) -> RunResult:
+        with uncollected():
+            return await self._answer_all(document, trigger)
+
+    async def _answer_all(self, document: LoadedDocument, trigger: Trigger) -> RunResult:
         result = RunResult(trigger.subject)
         result.assessed += await self.assess_pending(trigger.subject, document)
         while waiting := await asyncio.to_thread(self._record.triggers, trigger.subject):
