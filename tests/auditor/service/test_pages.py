@@ -95,6 +95,30 @@ async def test_a_form_of_another_site_does_nothing(client: Client, record: Datab
     assert waiver.approver == "auditing-party-person"
 
 
+ATTESTATION = {"value": "yes", "statement": "looked at by two people", "valid_until": "2026-11-25T12:00"}
+
+
+@pytest.mark.parametrize(
+    ("form", "changed", "field"),
+    [
+        ("waive", {"expires": "2026-11-23T12:00"}, "expires"),
+        ("waive", {"requirement": "no/such"}, "requirement"),
+        ("attest", {"valid_until": "2026-11-23T12:00"}, "valid_until"),
+        ("attest", {"path": "no/such"}, "path"),
+    ],
+)
+async def test_a_mistake_in_a_form_is_told_at_its_field(
+    client: Client, form: str, changed: dict[str, str], field: str
+) -> None:
+    given = WAIVER if form == "waive" else {**ATTESTATION, "path": "data-governance/data-card/reviewed/answer"}
+    async with client() as browser:
+        word = await login(browser, "auditing-party" if form == "waive" else "auditee")
+        answer = await browser.post(f"/subjects/{SUBJECT}/{form}", data={**given, **changed, "csrf": word})
+    assert answer.status_code == 422
+    assert f'id="{field}-error"' in answer.text
+    assert answer.text.count('-error"') == 2, "the mistake and the field that refers to it"
+
+
 @pytest.mark.parametrize(
     ("role", "path", "body"),
     [

@@ -10,7 +10,7 @@ import datetime as dt
 import re
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from cabc.document.base import Model
 from cabc.document.durations import parse_duration
@@ -26,7 +26,18 @@ from cabc.record.store import Record, RunBusyError
 from cabc.record.types import Attestation, BaselinePin, Status, StatusRecord, Waiver
 from cabc.text import one_line
 
-__all__ = ["LONGEST", "attest", "audited", "parse_until", "parse_value", "pin", "say", "waive", "withdraw"]
+__all__ = [
+    "LONGEST",
+    "StatementError",
+    "attest",
+    "audited",
+    "parse_until",
+    "parse_value",
+    "pin",
+    "say",
+    "waive",
+    "withdraw",
+]
 
 LONGEST = dt.timedelta(days=366)
 """Nothing is accepted or vouched for longer without being looked at again."""
@@ -35,6 +46,17 @@ _INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|
 _PATIENCE = 30.0
 
 M = TypeVar("M", bound=Model)
+
+
+class StatementError(CabcError):
+    """What somebody says cannot be recorded as it is."""
+
+    def __init__(
+        self, message: str, *, part: Literal["about", "value", "text", "until"], fix: str | None = None
+    ) -> None:
+        super().__init__(message, fix=fix)
+        self.part = part
+        """What is wrong: what it is about, the answer, the words, or the end."""
 
 
 def parse_until(text: str, now: dt.datetime) -> dt.datetime:
@@ -136,7 +158,7 @@ def attest(
             compare(measurement, in_unit(measurement, value), measurement.target)
         except CompareError as error:
             msg = f"{path} cannot have this value: {error}"
-            raise CabcError(msg) from error
+            raise StatementError(msg, part="value") from error
     return Attestation(
         id=new_id("m", now),
         subject=document.specification.subject.name,
@@ -181,18 +203,19 @@ def pin(record: Record, subject: str, assessment: str, *, reason: str, actor: st
 def _known(name: str, every: list[str], what: str) -> None:
     if name not in every:
         msg = f"there is no {what} {one_line(name)!r}"
-        raise CabcError(msg, fix=f"name one of {', '.join(every) or 'none: the document has no such thing'}")
+        fix = f"name one of {', '.join(every) or 'none: the document has no such thing'}"
+        raise StatementError(msg, part="about", fix=fix)
 
 
 def _said(**texts: str) -> None:
     for name, text in texts.items():
         if not one_line(text):
             msg = f"{name} says nothing"
-            raise CabcError(msg, fix=f"give --{name} some text")
+            raise StatementError(msg, part="text", fix=f"give --{name} some text")
 
 
 def _check(now: dt.datetime, until: dt.datetime, **texts: str) -> None:
     _said(**texts)
     if not now < until <= now + LONGEST:
         msg = f"{until:%Y-%m-%d %H:%M %Z} is not in the future, or more than {LONGEST.days} days away"
-        raise CabcError(msg, fix="choose an end within a year; it can be renewed")
+        raise StatementError(msg, part="until", fix="choose an end within a year; it can be renewed")

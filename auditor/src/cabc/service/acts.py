@@ -9,7 +9,6 @@ from typing import TypeVar
 
 from cabc.document.loaded import LoadedDocument
 from cabc.engine import statements
-from cabc.errors import CabcError
 from cabc.record.chain import draft
 from cabc.record.types import Attestation, Trigger, Waiver
 from cabc.service.access import Principal
@@ -62,10 +61,7 @@ def attest(
 
 def _say(state: State, subject: str, made: Callable[[], S]) -> S:
     """Record a statement while no assessment runs: an assessment must know all statements before it."""
-    try:
-        said = statements.say(state.record, subject, made)
-    except CabcError as error:
-        raise ProblemError(422, str(error)) from error
+    said = statements.say(state.record, subject, made)
     state.worker.wake()
     return said
 

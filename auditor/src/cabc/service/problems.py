@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from cabc.document.base import Model
+from cabc.engine.statements import StatementError
 from cabc.errors import CabcError
 from cabc.service.authentication import UnavailableError
 from cabc.text import one_line
@@ -84,7 +85,7 @@ def add_problem_handlers(app: FastAPI, page: Page) -> None:
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, CabcError)  # noqa: S101 (registered for this type)
         detail = one_line(f"{error}; {error.fix}" if error.fix else str(error), limit=500)
-        return answer(request, _problem(request, 409, detail))
+        return answer(request, _problem(request, 422 if isinstance(error, StatementError) else 409, detail))
 
     async def away(request: Request, _: Exception) -> Response:
         detail = "The identity provider cannot be asked; try again."

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Form, Query, Response
 from fastapi.responses import RedirectResponse
 
 from cabc.document.model import Measurement
+from cabc.engine.statements import StatementError
 from cabc.service import acts
 from cabc.service.access import Permission
 from cabc.service.dependencies import StateOf, Subject
@@ -52,8 +53,8 @@ def waive(  # noqa: PLR0917 (FastAPI gives them by name)
     if not errors and end is not None:
         try:
             acts.waive(state, principal, subject=subject, requirement=requirement, reason=reason.strip(), expires=end)
-        except ProblemError as error:
-            errors["expires" if "expires" in error.detail else "requirement"] = error.detail
+        except (ProblemError, StatementError) as error:
+            errors["expires" if _about_the_end(error) else "requirement"] = str(error)
         else:
             return RedirectResponse(f"/subjects/{subject}/history#waivers", 303)
     return _waiver_form(state, session, subject, given, errors)
@@ -96,8 +97,8 @@ def attest(  # noqa: PLR0917 (FastAPI gives them by name)
                 value=answer,
                 valid_until=end,
             )
-        except ProblemError as error:
-            errors["valid_until" if "validUntil" in error.detail else "path"] = error.detail
+        except (ProblemError, StatementError) as error:
+            errors["valid_until" if _about_the_end(error) else "path"] = str(error)
         else:
             return RedirectResponse(f"/subjects/{subject}/history#attestations", 303)
     return _attestation_form(state, session, subject, given, errors)
@@ -191,6 +192,10 @@ def _instant(text: str, errors: dict[str, str], field: str) -> dt.datetime | Non
     except ValueError:
         errors[field] = "Give date and time."
         return None
+
+
+def _about_the_end(error: ProblemError | StatementError) -> bool:
+    return isinstance(error, StatementError) and error.part == "until"
 
 
 def _long_enough(text: str, errors: dict[str, str], field: str) -> None:
