@@ -145,10 +145,6 @@ class Auditor:
             await asyncio.sleep(0.1)
 
     async def _answer(self, document: LoadedDocument, trigger: Trigger) -> RunResult:
-        with uncollected():
-            return await self._answer_all(document, trigger)
-
-    async def _answer_all(self, document: LoadedDocument, trigger: Trigger) -> RunResult:
         result = RunResult(trigger.subject)
         result.assessed += await self.assess_pending(trigger.subject, document)
         while waiting := await asyncio.to_thread(self._record.triggers, trigger.subject):
@@ -279,10 +275,12 @@ class Auditor:
         for evidence, body in batch:
             self._record.put_evidence(evidence, body)
 
+    @uncollected()
     def _keep(self, document: LoadedDocument, collection: Collection) -> None:
         keep_document(self._record, collection.subject.name, document)
         self._record.append([draft(collection)])
 
+    @uncollected()
     def _assess_all(self, subject: str, document: LoadedDocument | None) -> list[Assessed]:
         done = []
         for collection in self._record.pending_collections(subject):
