@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from cabc.document.loaded import Leaf, LoadedDocument, RequirementNode
+from cabc.document.loaded import LoadedDocument
 from cabc.engine.history import stored_document
 from cabc.engine.rollup import FAILING
 from cabc.errors import CabcError
 from cabc.record.store import Record
 from cabc.record.types import Assessment, Finding, LeafEvidence, Observation, Waiver
+from cabc.report.guard import Guard
 from cabc.report.types import Reader
 
 __all__ = ["TREND", "Context", "open_context"]
@@ -18,11 +19,10 @@ TREND = 12
 """So many assessments a report looks at, whatever the length of the history."""
 
 
-@dataclass(frozen=True)
-class Context:
-    """Everything read from the record for one report."""
+@dataclass(frozen=True, kw_only=True)
+class Context(Guard):
+    """Everything read from the record for one report, and what its reader may see of it."""
 
-    reader: Reader
     record: Record
     assessment: Assessment
     latest: bool
@@ -33,34 +33,6 @@ class Context:
     """Assessments before this one, the nearest first."""
     collected: dict[str, LeafEvidence]
     waivers: dict[str, Waiver]
-    nodes: dict[str, RequirementNode] = field(default_factory=dict)
-    leaves: dict[str, Leaf] = field(default_factory=dict)
-
-    @property
-    def guarded(self) -> bool:
-        """Return whether confidential details are withheld from the reader."""
-        return self.reader != "auditor"
-
-    def hides_leaf(self, path: str) -> bool:
-        """Return whether a leaf's details are withheld. A path that the document does not know is, to be careful."""
-        if not self.guarded:
-            return False
-        leaf = self.leaves.get(path)
-        return leaf is None or leaf.confidential
-
-    def hides_requirement(self, path: str) -> bool:
-        """Return whether a requirement's own texts are withheld."""
-        if not self.guarded:
-            return False
-        node = self.nodes.get(path)
-        return node is None or node.confidential
-
-    def hides_reason(self, path: str) -> bool:
-        """Return whether a requirement's reason is withheld: it may quote what a confidential leaf found."""
-        node = self.nodes.get(path)
-        return self.hides_requirement(path) or (
-            self.guarded and node is not None and any(leaf.confidential for leaf in node.leaves)
-        )
 
 
 def open_context(record: Record, assessment_id: str, reader: Reader, document: LoadedDocument | None = None) -> Context:
@@ -72,8 +44,11 @@ def open_context(record: Record, assessment_id: str, reader: Reader, document: L
     subject = assessment.subject.name
     document = document or stored_document(record, assessment.specification)
     collection = record.collection(assessment.collection)
+    guard = Guard.of(reader, document)
     return Context(
         reader=reader,
+        nodes=guard.nodes,
+        leaves=guard.leaves,
         record=record,
         assessment=assessment,
         latest=[found.id for found in record.assessments(subject, limit=1)] == [assessment.id],
@@ -83,8 +58,6 @@ def open_context(record: Record, assessment_id: str, reader: Reader, document: L
         earlier=record.assessments(subject, limit=TREND - 1, before=assessment.id),
         collected={leaf.path: leaf for leaf in collection.leaves} if collection else {},
         waivers={waiver.id: waiver for waiver in record.waivers(subject)},
-        nodes={node.path: node for node in document.requirements},
-        leaves={leaf.path: leaf for leaf in document.leaves()},
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from cabc.document.model import Level, Risk
-from cabc.record.types import Finding, Verdict, Waiver
+from cabc.record.types import Finding, Verdict
 from cabc.report.context import Context, is_failing
 from cabc.report.types import (
     FAILING,
@@ -34,32 +34,18 @@ def finding_views(context: Context) -> list[FindingView]:
 
 def waiver_views(context: Context) -> list[WaiverView]:
     """Return the subject's waivers that touch a requirement of this document, the last to expire first."""
-    mine = [waiver for waiver in context.waivers.values() if waiver.requirement in context.nodes]
-    mine = [waiver for waiver in mine if waiver.created <= context.assessment.ended]
-    return [_waiver_view(context, waiver) for waiver in sorted(mine, key=lambda w: w.expires, reverse=True)]
+    now = context.assessment.ended
+    mine = [each for each in context.waivers.values() if each.requirement in context.nodes and each.created <= now]
+    views = [context.waiver_view(waiver, now) for waiver in mine]
+    return sorted(views, key=lambda view: view.expires, reverse=True)
 
 
 def attestation_views(context: Context) -> list[AttestationView]:
     """Return the attestations that touch a leaf of this document, the last to expire first."""
     now = context.assessment.ended
-    views = []
-    for given in context.record.attestations(context.assessment.subject.name):
-        if given.path not in context.leaves or given.created > now:
-            continue
-        hidden = context.hides_leaf(given.path)
-        views.append(
-            AttestationView(
-                id=given.id,
-                path=given.path,
-                state="valid" if now < given.valid_until else "expired",
-                created=given.created,
-                valid_until=given.valid_until,
-                statement=None if hidden else given.statement,
-                party=None if hidden else given.party,
-                value=None if hidden else given.value,
-                evidence=[] if hidden else given.evidence,
-            )
-        )
+    given = context.record.attestations(context.assessment.subject.name)
+    mine = [each for each in given if each.path in context.leaves and each.created <= now]
+    views = [context.attestation_view(each, now) for each in mine]
     return sorted(views, key=lambda view: view.valid_until, reverse=True)
 
 
@@ -139,7 +125,7 @@ def _finding_view(context: Context, found: Finding, since: tuple[dt.datetime, bo
         risks=found.risks,
         leaves=[leaf.path for leaf in node.leaves] if node else [],
         failing=found.failing,
-        waiver=_waiver_view(context, waiver) if waiver else None,
+        waiver=context.waiver_view(waiver, context.assessment.ended) if waiver else None,
         remediation=None if hidden else found.remediation,
         frequency=node.frequency if node else None,
         failing_since=since[0] if since else None,
@@ -157,19 +143,6 @@ def _guarded_reason(context: Context, found: Finding) -> str:
         return rest or "details are confidential"
     more = f" (and {len(open_) - 1} more)" if len(open_) > 1 else ""
     return "; ".join(part for part in (f"{open_[0].path}: {open_[0].reason}{more}", rest) if part)
-
-
-def _waiver_view(context: Context, waiver: Waiver) -> WaiverView:
-    hidden = context.hides_reason(waiver.requirement)
-    return WaiverView(
-        id=waiver.id,
-        requirement=waiver.requirement,
-        state="in force" if waiver.created <= context.assessment.ended < waiver.expires else "expired",
-        created=waiver.created,
-        expires=waiver.expires,
-        reason=None if hidden else waiver.reason,
-        approver=None if hidden else waiver.approver,
-    )
 
 
 def _failing_since(context: Context) -> dict[str, tuple[dt.datetime, bool]]:
