@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-import re2
 from pydantic import AfterValidator, BaseModel, Field, PrivateAttr, StringConstraints, create_model, model_validator
 
 from cabc.document.base import Model, Slug
 from cabc.document.durations import Duration
 from cabc.interfaces.base import Connection, RetrieveError
+from cabc.patterns import compile_pattern
 
 __all__ = [
     "AssessorConnection",
@@ -68,11 +68,9 @@ def _without_password(url: str) -> str:
 
 
 def _pattern(pattern: str) -> str:
-    options = re2.Options()
-    options.log_errors = False
     try:
-        re2.compile(pattern, options)
-    except re2.error as error:
+        compile_pattern(pattern)
+    except ValueError as error:
         msg = f"is no RE2 pattern: {error}"
         raise ValueError(msg) from error
     return pattern

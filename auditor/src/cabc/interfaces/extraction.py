@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
-import re2
-
 from cabc.document.interfaces import Extracting, Reduce
 from cabc.interfaces.base import ExtractError, Value
 from cabc.interfaces.structured import parse, text_of
+from cabc.patterns import compile_pattern
 from cabc.text import one_line
 
 __all__ = ["cast", "compiled", "extract", "finish", "pointed", "queried", "reduced"]
@@ -128,12 +127,9 @@ def _bounded(path: str) -> None:
 @lru_cache(maxsize=1024)
 def compiled(pattern: str) -> Any:
     """Return a compiled RE2 pattern; ExtractError when it is none."""
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = 16 << 20
     try:
-        return re2.compile(pattern, options)
-    except re2.error as error:
+        return compile_pattern(pattern, memory=16 << 20)
+    except ValueError as error:
         msg = f"{one_line(pattern)!r} is no RE2 pattern: {one_line(str(error))}"
         raise ExtractError(msg) from error
 

@@ -9,6 +9,7 @@ from typing import Any
 import re2
 
 from cabc.errors import CabcError
+from cabc.patterns import compile_pattern
 
 __all__ = ["MARK", "redact", "redact_text"]
 
@@ -28,12 +29,9 @@ _BUILT_IN = (
 
 @lru_cache(maxsize=512)
 def _compiled(pattern: str) -> Any:
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = 64 << 20
     try:
-        return re2.compile(pattern.encode(), options)
-    except re2.error as error:
+        return compile_pattern(pattern.encode(), memory=64 << 20)
+    except ValueError as error:
         msg = f"the redaction pattern {pattern!r} is no RE2 pattern: {error}"
         raise CabcError(msg, fix="Correct it under `redact` in the connections file.") from error
 

@@ -11,6 +11,7 @@ from typing import Any
 from cabc.document.model import BaselineTarget, InterfaceTarget, Measurement, RangeTarget, ReferenceTarget
 from cabc.measurement.base import CompareError, DataType, Mistake
 from cabc.measurement.types import kind_of, shown
+from cabc.patterns import compile_pattern
 
 __all__ = ["BUILT_IN", "pattern"]
 
@@ -220,16 +221,10 @@ class In(_Single):
 @lru_cache(maxsize=512)
 def pattern(text: str) -> Any:
     """Return a compiled RE2 pattern, whose time is linear in the text; CompareError for what RE2 does not take."""
-    import re2
-
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = 1 << 22
     try:
-        return re2.compile(text, options)
-    except re2.error as error:
-        detail = error.args[0].decode() if error.args and isinstance(error.args[0], bytes) else str(error)
-        msg = f"{shown(text)} is no RE2 pattern: {detail}"
+        return compile_pattern(text, memory=4 << 20)
+    except ValueError as error:
+        msg = f"{shown(text)} is no RE2 pattern: {error}"
         raise CompareError(msg) from error
 
 
