@@ -21,7 +21,7 @@ from cabc.interfaces.beneath import read_beneath
 from cabc.interfaces.connections import AssessorConnection
 from cabc.interfaces.dsse import unseal
 from cabc.interfaces.extraction import extract
-from cabc.interfaces.guarded import TEXT, GuardedClient
+from cabc.interfaces.guarded import TEXT, GuardedPlugin
 from cabc.interfaces.parameters import fill_path
 from cabc.interfaces.structured import parse_json
 from cabc.text import one_line
@@ -176,15 +176,12 @@ def _in_order(seen: Seen, last: Seen | None) -> None:
         raise ExtractError(msg)
 
 
-class AssessorPlugin:
+class AssessorPlugin(GuardedPlugin):
     """Fetch the other party's answer; whether a signed result counts is decided by `check_result`."""
 
     kind: ClassVar[str] = "assessor"
     spec: ClassVar[type[AssessorInterface]] = AssessorInterface
     connection: ClassVar[type[AssessorConnection]] = AssessorConnection
-
-    def __init__(self, client: GuardedClient | None = None) -> None:
-        self._client = client or GuardedClient()
 
     async def retrieve(
         self, spec: AssessorInterface, connection: AssessorConnection, subject: SubjectFacts
@@ -204,6 +201,3 @@ class AssessorPlugin:
             msg = "a signed result is judged with the party's keys (check_result), not read as a value"
             raise ExtractError(msg)
         return extract(spec, body, media_type)
-
-    async def close(self) -> None:
-        await self._client.close()

@@ -27,7 +27,18 @@ from cabc.interfaces.connections import BasicAuth, BearerAuth, HttpConnection, N
 from cabc.interfaces.redaction import MARK
 from cabc.text import one_line
 
-__all__ = ["ANY", "JSON", "TEXT", "Answer", "GuardedClient", "Identity", "Resolver", "StatusError", "join"]
+__all__ = [
+    "ANY",
+    "JSON",
+    "TEXT",
+    "Answer",
+    "GuardedClient",
+    "GuardedPlugin",
+    "Identity",
+    "Resolver",
+    "StatusError",
+    "join",
+]
 
 Resolver = Callable[[str, int], Awaitable[list[str]]]
 """Give the addresses of a host for a port."""
@@ -239,6 +250,17 @@ class GuardedClient:
             await line.aclose()
         self._lines.clear()
         self._idle.clear()
+
+
+class GuardedPlugin:
+    """A kind of interface that asks over a guarded client, for one run."""
+
+    def __init__(self, client: GuardedClient | None = None) -> None:
+        self._client = client or GuardedClient()
+
+    async def close(self) -> None:
+        """Close the client's connections."""
+        await self._client.close()
 
 
 def _secret(connection: HttpConnection, identity: Identity | None) -> _Credential | None:

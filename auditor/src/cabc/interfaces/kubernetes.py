@@ -16,7 +16,7 @@ from cabc.document.interfaces import KubernetesInterface
 from cabc.interfaces.base import ExtractError, Retrieved, RetrieveError, SubjectFacts, Value
 from cabc.interfaces.connections import HttpConnection, KubernetesConnection
 from cabc.interfaces.extraction import finish, queried
-from cabc.interfaces.guarded import GuardedClient, Identity, StatusError
+from cabc.interfaces.guarded import GuardedPlugin, Identity, StatusError
 from cabc.interfaces.parameters import facts, fill_path
 from cabc.interfaces.structured import parse_json
 from cabc.text import one_line
@@ -28,15 +28,12 @@ _VERSION = re.compile(r"(?:[a-z0-9.-]{1,200}/)?v[0-9]+(?:(?:alpha|beta)[0-9]+)?"
 _NEVER = frozenset({"secrets", "serviceaccounts"})
 
 
-class KubernetesPlugin:
+class KubernetesPlugin(GuardedPlugin):
     """Get one object, of a resource that the operator allows."""
 
     kind: ClassVar[str] = "kubernetes"
     spec: ClassVar[type[KubernetesInterface]] = KubernetesInterface
     connection: ClassVar[type[KubernetesConnection]] = KubernetesConnection
-
-    def __init__(self, client: GuardedClient | None = None) -> None:
-        self._client = client or GuardedClient()
 
     async def retrieve(
         self, spec: KubernetesInterface, connection: KubernetesConnection, subject: SubjectFacts
@@ -54,9 +51,6 @@ class KubernetesPlugin:
 
     def extract(self, spec: KubernetesInterface, body: bytes, media_type: str, details: Mapping[str, str]) -> Value:  # noqa: ARG002 (protocol)
         return finish(queried(parse_json(body), _rooted(spec.jsonpath)), None, spec.cast, several=True)
-
-    async def close(self) -> None:
-        await self._client.close()
 
 
 def _rooted(path: str) -> str:

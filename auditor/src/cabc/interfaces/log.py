@@ -16,7 +16,7 @@ from cabc.interfaces.base import ExtractError, Retrieved, RetrieveError, Subject
 from cabc.interfaces.beneath import open_beneath
 from cabc.interfaces.connections import LogConnection
 from cabc.interfaces.extraction import captured, cast, compiled, finish
-from cabc.interfaces.guarded import GuardedClient
+from cabc.interfaces.guarded import GuardedClient, GuardedPlugin
 from cabc.interfaces.parameters import fill_path, fill_query
 from cabc.interfaces.promql import lint
 from cabc.interfaces.structured import parse_json, text_of
@@ -31,7 +31,7 @@ _LINE = 100_000
 _DAY = dt.timedelta(days=1)
 
 
-class LogPlugin:
+class LogPlugin(GuardedPlugin):
     """Read lines, keep those that match and are young enough, and how many were looked at.
 
     `now` is the clock; a time stamp without a zone is read as UTC.
@@ -44,7 +44,7 @@ class LogPlugin:
     def __init__(
         self, client: GuardedClient | None = None, now: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     ) -> None:
-        self._client = client or GuardedClient()
+        super().__init__(client)
         self._now = now
 
     async def retrieve(self, spec: LogInterface, connection: LogConnection, subject: SubjectFacts) -> Retrieved:
@@ -100,9 +100,6 @@ class LogPlugin:
             msg = f"the service gives more than {connection.max_lines} lines (the connection's limit); narrow `since`"
             raise RetrieveError(msg)
         return [line for line in lines if compiled(pattern).search(line)], len(lines)
-
-    async def close(self) -> None:
-        await self._client.close()
 
 
 def _streams(body: bytes) -> list[str]:

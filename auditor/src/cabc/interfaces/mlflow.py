@@ -18,7 +18,7 @@ from cabc.interfaces.artifacts import store_of
 from cabc.interfaces.base import ExtractError, Retrieved, RetrieveError, SubjectFacts, Value
 from cabc.interfaces.connections import MlflowConnection
 from cabc.interfaces.extraction import cast, pointed
-from cabc.interfaces.guarded import ANY, GuardedClient, StatusError
+from cabc.interfaces.guarded import ANY, GuardedClient, GuardedPlugin, StatusError
 from cabc.interfaces.parameters import fill_path
 from cabc.interfaces.structured import parse_json
 from cabc.text import one_line
@@ -37,7 +37,7 @@ _FIELDS = {
 }
 
 
-class MlflowPlugin:
+class MlflowPlugin(GuardedPlugin):
     """Read the model version and its run once per run of the auditor; every fact comes from that one answer."""
 
     kind: ClassVar[str] = "mlflow"
@@ -45,7 +45,7 @@ class MlflowPlugin:
     connection: ClassVar[type[MlflowConnection]] = MlflowConnection
 
     def __init__(self, client: GuardedClient | None = None) -> None:
-        self._client = client or GuardedClient()
+        super().__init__(client)
         self._read: dict[tuple[str, ...], asyncio.Task[bytes]] = {}
 
     async def retrieve(self, spec: MlflowInterface, connection: MlflowConnection, subject: SubjectFacts) -> Retrieved:
@@ -79,7 +79,7 @@ class MlflowPlugin:
         for task in self._read.values():
             task.cancel()
         await asyncio.gather(*self._read.values(), return_exceptions=True)
-        await self._client.close()
+        await super().close()
 
 
 def _run_of(subject: SubjectFacts) -> str:

@@ -10,7 +10,7 @@ from cabc.document.interfaces import PrometheusInterface
 from cabc.interfaces.base import ExtractError, Retrieved, RetrieveError, SubjectFacts, Value
 from cabc.interfaces.connections import PrometheusConnection
 from cabc.interfaces.extraction import cast, reduced
-from cabc.interfaces.guarded import GuardedClient
+from cabc.interfaces.guarded import GuardedPlugin
 from cabc.interfaces.parameters import fill_query
 from cabc.interfaces.promql import lint
 from cabc.interfaces.structured import parse_json
@@ -22,15 +22,12 @@ _SERIES = 1000
 """Series that the server may return; it warns when there are more, and a warning is an error here."""
 
 
-class PrometheusPlugin:
+class PrometheusPlugin(GuardedPlugin):
     """Ask the query API. An empty answer, NaN, infinity, more than one sample and a warning are errors."""
 
     kind: ClassVar[str] = "prometheus"
     spec: ClassVar[type[PrometheusInterface]] = PrometheusInterface
     connection: ClassVar[type[PrometheusConnection]] = PrometheusConnection
-
-    def __init__(self, client: GuardedClient | None = None) -> None:
-        self._client = client or GuardedClient()
 
     async def retrieve(
         self, spec: PrometheusInterface, connection: PrometheusConnection, subject: SubjectFacts
@@ -59,9 +56,6 @@ class PrometheusPlugin:
             msg = f"the server warns, so the answer may be partial: {one_line(str(warnings[0]))}"
             raise ExtractError(msg)
         return _one(samples, spec)
-
-    async def close(self) -> None:
-        await self._client.close()
 
 
 def _samples(kind: str, result: Any) -> list[str]:

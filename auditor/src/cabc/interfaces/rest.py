@@ -10,21 +10,18 @@ from cabc.document.interfaces import RestInterface
 from cabc.interfaces.base import Retrieved, RetrieveError, SubjectFacts, Value
 from cabc.interfaces.connections import RestConnection
 from cabc.interfaces.extraction import extract
-from cabc.interfaces.guarded import TEXT, GuardedClient
+from cabc.interfaces.guarded import TEXT, GuardedPlugin
 from cabc.interfaces.parameters import fill, fill_path
 
 __all__ = ["RestPlugin"]
 
 
-class RestPlugin:
+class RestPlugin(GuardedPlugin):
     """Ask with GET; take JSON, YAML or text."""
 
     kind: ClassVar[str] = "rest"
     spec: ClassVar[type[RestInterface]] = RestInterface
     connection: ClassVar[type[RestConnection]] = RestConnection
-
-    def __init__(self, client: GuardedClient | None = None) -> None:
-        self._client = client or GuardedClient()
 
     async def retrieve(self, spec: RestInterface, connection: RestConnection, subject: SubjectFacts) -> Retrieved:
         path = fill_path(spec.path, subject)
@@ -38,6 +35,3 @@ class RestPlugin:
 
     def extract(self, spec: RestInterface, body: bytes, media_type: str, details: Mapping[str, str]) -> Value:  # noqa: ARG002 (protocol)
         return extract(spec, body, media_type)
-
-    async def close(self) -> None:
-        await self._client.close()
