@@ -190,9 +190,7 @@ def links(items: Iterable[tuple[Draft, str]], *, seq: int, previous: str, at: dt
 def sign_head(last: Entry, keys: Keys) -> Head:
     """Sign that a chain ends with this entry."""
     role = role_of(last.chain)
-    unsigned = Head(
-        chain=last.chain, seq=last.seq, hash=last.hash, at=last.at, key_id=keys.sign(role, b"").key_id, signature=""
-    )
+    unsigned = Head(chain=last.chain, seq=last.seq, hash=last.hash, at=last.at, key_id=keys.id_of(role), signature="")
     value = keys.sign(role, head_message(unsigned)).value
     return unsigned.model_copy(update={"signature": base64.b64encode(value).decode()})
 

@@ -83,11 +83,12 @@ class Keys:
 
     def sign(self, role: Role, data: bytes) -> Signature:
         """Sign bytes with a role's key, which is made now if there is none."""
-        if role not in self._private:
-            key = self._load(role)
-            self._private[role] = (PublicKey.of(key.public_key(), role).id, key)
-        id_, key = self._private[role]
+        id_, key = self._own(role)
         return Signature(id_, key.sign(data))
+
+    def id_of(self, role: Role) -> str:
+        """Return the id of a role's key, which is made now if there is none."""
+        return self._own(role)[0]
 
     def public(self) -> dict[str, PublicKey]:
         """Return every public key that is known, by id."""
@@ -108,6 +109,12 @@ class Keys:
 
     def _retired(self, key: PublicKey) -> Path:
         return self.folder / f"{key.role}-{key.id.removeprefix('sha256:')[:16]}.pub"
+
+    def _own(self, role: Role) -> tuple[str, Ed25519PrivateKey]:
+        if role not in self._private:
+            key = self._load(role)
+            self._private[role] = (PublicKey.of(key.public_key(), role).id, key)
+        return self._private[role]
 
     def _load(self, role: Role) -> Ed25519PrivateKey:
         file = self.folder / f"{role}.key"
