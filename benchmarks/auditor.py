@@ -95,8 +95,6 @@ def auditor(folder: Path, url: str | None) -> tuple[Any, Any]:
     """Return an auditor and its record in a folder; with the instant plugin when there is no address."""
     from cabc.engine.auditor import Auditor
     from cabc.home import Home, Settings
-    from cabc.interfaces.connections import load_connections
-    from cabc.record.database import open_record
 
     home = Home(folder, Settings(workers=WORKERS))
     address = url or "http://127.0.0.1:9"
@@ -109,9 +107,9 @@ def auditor(folder: Path, url: str | None) -> tuple[Any, Any]:
             }
         )
     )
-    record = open_record(home.database, keys=home.keys, anchors=home.anchors)
+    record = home.record()
     plugins = {} if url else {"plugins": lambda _kind: Instant}
-    return Auditor(home, record, load_connections(home.connections), **plugins), record
+    return Auditor(home, record, home.read_connections(), **plugins), record
 
 
 def trigger() -> Any:

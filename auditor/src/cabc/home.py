@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cabc.document.base import Model, Slug
 from cabc.document.durations import Duration
+
+if TYPE_CHECKING:
+    from cabc.interfaces.base import Connection
+    from cabc.record.database import DatabaseRecord, RecordRole
 
 __all__ = ["AccessToken", "Home", "Oidc", "Retention", "Service", "Settings", "Webhook"]
 
@@ -101,6 +105,18 @@ class Home:
     def database(self) -> str:
         """SQLAlchemy URL of the record."""
         return self.settings.database or f"sqlite:///{self.path('record.db')}"
+
+    def record(self, role: RecordRole = "all") -> DatabaseRecord:
+        """Open the record in a role."""
+        from cabc.record.database import open_record
+
+        return open_record(self.database, keys=self.keys, anchors=self.anchors, role=role)
+
+    def read_connections(self) -> dict[str, Connection]:
+        """Read the operator's connections; none when there is no file."""
+        from cabc.interfaces.connections import load_connections
+
+        return load_connections(self.connections, commands=self.settings.commands)
 
     @property
     def keys(self) -> Path:

@@ -10,8 +10,9 @@ import typer
 if TYPE_CHECKING:
     from cabc.home import Home
 
-__all__ = ["HomeOption", "JsonOption", "open_home"]
+__all__ = ["DEFAULT_HOME", "HomeOption", "JsonOption", "open_home"]
 
+DEFAULT_HOME = Path(".cabc")
 HomeOption = Annotated[
     Path, typer.Option("--home", envvar="CABC_HOME", help="Folder with settings, connections, record and keys.")
 ]

@@ -10,24 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cabc.document.loaded import LoadedDocument
-    from cabc.home import Home
     from cabc.interfaces.base import Connection
-    from cabc.record.database import DatabaseRecord, RecordRole
     from cabc.record.types import StatusRecord
 
 __all__ = [
     "COLOURS",
-    "DEFAULT_HOME",
-    "connections_of",
     "document_of",
     "now",
-    "opened",
     "plain",
     "status_line",
     "user",
 ]
 
-DEFAULT_HOME = Path(".cabc")
 COLOURS = {
     "satisfied": "green",
     "not-satisfied": "red",
@@ -54,20 +48,6 @@ def user() -> str:
         return getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
-
-
-def opened(home: Home, role: RecordRole = "all") -> DatabaseRecord:
-    """Open the record of a home."""
-    from cabc.record.database import open_record
-
-    return open_record(home.database, keys=home.keys, anchors=home.anchors, role=role)
-
-
-def connections_of(home: Home) -> dict[str, Connection]:
-    """Read the operator's connections."""
-    from cabc.interfaces.connections import load_connections
-
-    return load_connections(home.connections, commands=home.settings.commands)
 
 
 def document_of(spec: Path, connections: Mapping[str, Connection] | None = None) -> LoadedDocument:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import typer
 
-from cabc.cli._common import HomeOption, JsonOption, open_home
-from cabc.cli._runs import COLOURS, DEFAULT_HOME, connections_of, document_of, now, opened, plain, status_line, user
+from cabc.cli._common import DEFAULT_HOME, HomeOption, JsonOption, open_home
+from cabc.cli._runs import COLOURS, document_of, now, plain, status_line, user
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +45,7 @@ def plan(
 ) -> None:
     """Say what a run would ask and of whom, and what cannot be had; nothing is asked."""
     place = open_home(home)
-    connections, document = connections_of(place), document_of(spec)
+    connections, document = place.read_connections(), document_of(spec)
     found = _planned(place, document, connections, requirement)
     if json_:
         typer.echo(json.dumps(_plan_body(found), indent=2))
@@ -62,7 +62,7 @@ def _planned(place: Home, document: LoadedDocument, connections: dict[str, Conne
 
     if place.settings.database is None and not place.path("record.db").exists():
         return planned(document, due, connections, workers=place.settings.workers)
-    with opened(place, "read") as record:
+    with place.record("read") as record:
         return Auditor(place, record, connections).plan(document, due)
 
 
@@ -113,7 +113,7 @@ def assess(
     from cabc.record.types import Status, Trigger
 
     place = open_home(home)
-    connections, document = connections_of(place), document_of(spec)
+    connections, document = place.read_connections(), document_of(spec)
     at = now()
     subject = document.specification.subject.name
     trigger = Trigger(
@@ -124,7 +124,7 @@ def assess(
         received=at,
         requirements=sorted(set(requirement or [])),
     )
-    with opened(place) as record:
+    with place.record() as record:
         from cabc.engine.auditor import Auditor
 
         with _Progress(shown=not json_) as progress:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cabc.cli._common import HomeOption, JsonOption, open_home
+from cabc.cli._common import DEFAULT_HOME, HomeOption, JsonOption, open_home
 
 __all__ = ["register"]
 
-DEFAULT_HOME = Path(".cabc")
 
 UrlOption = Annotated[
     str | None, typer.Option("--url", help="Database URL, env:NAME or file:PATH; the home's setting without.")
@@ -34,14 +32,13 @@ def retain(
     """Drop evidence and observations that the settings' retention no longer keeps; a signed entry says what and why."""
     import datetime as dt
 
-    from cabc.record.database import open_record
     from cabc.record.retention import plan_retention
     from cabc.record.retention import retain as drop
 
     place = open_home(home)
     policy = place.settings.retention
     now = dt.datetime.now(dt.UTC)
-    with open_record(place.database, keys=place.keys, anchors=place.anchors) as record:
+    with place.record() as record:
         act = plan_retention if dry_run else drop
         done = act(record, evidence=policy.evidence, observations=policy.observations, now=now)
     if as_json:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cabc.cli._common import HomeOption, JsonOption, open_home
-from cabc.cli._runs import DEFAULT_HOME, document_of, opened
+from cabc.cli._common import DEFAULT_HOME, HomeOption, JsonOption, open_home
+from cabc.cli._runs import document_of
 from cabc.errors import CabcError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _baseline(home: Path, subject: str) -> dict[str, object]:
     place = open_home(home)
     if place.settings.database is None and not place.path("record.db").exists():
         return {}
-    with opened(place, "read") as record:
+    with place.record("read") as record:
         pin = record.baseline(subject)
         observations = list(record.observations(pin.assessment)) if pin else []
     had = {Verdict.SATISFIED, Verdict.NOT_SATISFIED}
@@ -75,7 +75,7 @@ def _assessments(before: str, after: str, home: Path) -> AssessmentDiff:
     from cabc.engine.diff import compare_assessments
     from cabc.text import one_line
 
-    with opened(open_home(home), "read") as record:
+    with open_home(home).record("read") as record:
         parts = []
         for name in (before, after):
             if record.assessment(name) is None:

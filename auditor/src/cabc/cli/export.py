@@ -7,11 +7,9 @@ from typing import Annotated
 
 import typer
 
-from cabc.cli._common import HomeOption, open_home
+from cabc.cli._common import DEFAULT_HOME, HomeOption, open_home
 
 __all__ = ["register"]
-
-DEFAULT_HOME = Path(".cabc")
 
 
 def register(app: typer.Typer) -> None:
@@ -31,10 +29,9 @@ def export(
     It holds what the record holds, confidential values and restricted reports included: give it to auditors.
     """
     from cabc.record.archive import export as write
-    from cabc.record.database import open_record
 
     place = open_home(home)
-    with open_record(place.database, keys=place.keys, anchors=place.anchors, role="read") as record:
+    with place.record("read") as record:
         write(record, subject, file, keys=record.keys, anchors=place.anchors, published=place.published)
     typer.echo(f"wrote {file} ({file.stat().st_size} bytes); check it with: cabc verify --archive {file}")
 
@@ -45,10 +42,9 @@ def restore(
 ) -> None:
     """Bring an archive into an empty home. Private keys are not in it: the next entries are signed with new ones."""
     from cabc.record.archive import restore as read
-    from cabc.record.database import open_record
 
     place = open_home(home)
-    with open_record(place.database, keys=place.keys, anchors=place.anchors) as record:
+    with place.record() as record:
         read(file, record, published=place.published)
         subjects = record.subjects()
     typer.echo(f"restored {', '.join(subjects) or 'an empty record'} into {home}; check it with: cabc verify")

@@ -9,18 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cabc.cli._common import HomeOption, JsonOption, open_home
+from cabc.cli._common import DEFAULT_HOME, HomeOption, JsonOption, open_home
 from cabc.errors import CabcError
 
 if TYPE_CHECKING:
     from cabc.home import Home
-    from cabc.record.database import DatabaseRecord
     from cabc.report.trace import Trace
     from cabc.report.types import ReportView
 
 __all__ = ["register"]
-
-DEFAULT_HOME = Path(".cabc")
 
 
 class Reader(StrEnum):
@@ -90,7 +87,7 @@ def publish(
     from cabc.report.publish import publish as put_out
 
     place = open_home(home)
-    with _open(place, "publish") as record:
+    with place.record("publish") as record:
         try:
             done = put_out(record, subject, place.published, Keys(place.keys), now=dt.datetime.now(dt.UTC))
         except RunBusyError as error:
@@ -129,18 +126,12 @@ def _lines(found: Trace, depth: int) -> list[str]:
     return [own, *(line for link in found.links for line in _lines(link, depth + 1))]
 
 
-def _open(home: Home, role: Any) -> DatabaseRecord:
-    from cabc.record.database import open_record
-
-    return open_record(home.database, keys=home.keys, anchors=home.anchors, role=role)
-
-
 def _view(home: Home, name: str, reader: Reader) -> ReportView:
     """Return the view of a subject's latest assessment, or of the assessment with this id."""
     from cabc.report.view import view
     from cabc.text import safe
 
-    with _open(home, "read") as record:
+    with home.record("read") as record:
         latest = record.assessments(name, limit=1)
         if not latest and record.assessment(name) is None:
             known = ", ".join(record.subjects()) or "none yet"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cabc.cli._common import HomeOption, open_home
+from cabc.cli._common import DEFAULT_HOME, HomeOption, open_home
 
 __all__ = ["register"]
 
@@ -28,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def serve(
-    home: HomeOption = Path(".cabc"),
+    home: HomeOption = DEFAULT_HOME,
     role: Annotated[
         ServeRole,
         typer.Option(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cabc.cli._common import HomeOption, JsonOption, open_home
-from cabc.cli._runs import COLOURS, DEFAULT_HOME, now, opened, plain, status_line, user
+from cabc.cli._common import DEFAULT_HOME, HomeOption, JsonOption, open_home
+from cabc.cli._runs import COLOURS, now, plain, status_line, user
 from cabc.errors import CabcError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def status(
     """Show the conformity status, its cause and its history. Ends with 0 when all that is shown is conformant."""
     from cabc.record.types import Status
 
-    with opened(open_home(home), "read") as record:
+    with open_home(home).record("read") as record:
         names = [subject] if subject else record.subjects()
         if subject and subject not in record.subjects():
             msg = f"there is no subject {subject!r}"
@@ -139,7 +139,7 @@ def waive(
     """Accept a requirement's failure until an instant. The verdict stays; the next assessment sees the waiver."""
     from cabc.engine import statements
 
-    with opened(open_home(home)) as record:
+    with open_home(home).record() as record:
         document = statements.audited(record, subject)
         end = statements.parse_until(until, now())
         by = approver or user()
@@ -168,7 +168,7 @@ def attest(
     from cabc.document.model import Measurement
     from cabc.engine import statements
 
-    with opened(open_home(home)) as record:
+    with open_home(home).record() as record:
         document = statements.audited(record, subject)
         end = statements.parse_until(until, now())
         element = next((each.element for each in document.leaves() if each.path == leaf), None)
@@ -195,7 +195,7 @@ def revoke(
     """Revoke the status by hand. Only an assessment in which everything is due and passes issues it again."""
     from cabc.engine import statements
 
-    with opened(open_home(home)) as record:
+    with open_home(home).record() as record:
         step = statements.say(
             record,
             subject,
@@ -217,7 +217,7 @@ def pin(
     """Choose the assessment that targets relative to the baseline count from."""
     from cabc.engine import statements
 
-    with opened(open_home(home)) as record:
+    with open_home(home).record() as record:
         made = statements.say(
             record,
             subject,
@@ -229,7 +229,7 @@ def pin(
 @_baseline.command("show")
 def show(subject: SubjectArgument, *, json_: JsonOption = False, home: HomeOption = DEFAULT_HOME) -> None:
     """Show which assessment is the baseline."""
-    with opened(open_home(home), "read") as record:
+    with open_home(home).record("read") as record:
         found = record.baseline(subject)
     if found is None:
         msg = f"{subject} has no baseline"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cabc.cli._common import HomeOption, JsonOption, open_home
+from cabc.cli._common import DEFAULT_HOME, HomeOption, JsonOption, open_home
 
 if TYPE_CHECKING:
     from cabc.record.keys import PublicKey
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["register"]
 
-DEFAULT_HOME = Path(".cabc")
 
 ArchiveOption = Annotated[
     Path | None, typer.Option("--archive", help="Archive written by `cabc export`; no home is needed.")

@@ -19,14 +19,14 @@ from jinja2 import Environment, StrictUndefined
 
 from cabc.demo.environment import environment, mlflow_server
 from cabc.document.loaded import LoadedDocument
+from cabc.engine import statements
 from cabc.engine.auditor import Auditor, new_id
+from cabc.engine.rollup import FAILING
 from cabc.errors import CabcError
 from cabc.home import Home, Settings
-from cabc.interfaces.connections import load_connections
 from cabc.loading import load
-from cabc.record.chain import draft
-from cabc.record.database import DatabaseRecord, open_record
-from cabc.record.types import Assessment, Attestation, Finding, Status, StatusRecord, Trigger
+from cabc.record.database import DatabaseRecord
+from cabc.record.types import Assessment, Finding, Status, StatusRecord, Trigger
 from cabc.report.publish import publish
 
 __all__ = ["Audited", "Demo", "DemoResult", "run"]
@@ -106,34 +106,31 @@ class Demo:
         answer: dict[str, Any] = json.loads(ran.stdout.strip().splitlines()[-1])
         return answer
 
-    def attest(self, record: DatabaseRecord, subject: str) -> None:
+    def attest(self, record: DatabaseRecord, document: LoadedDocument) -> None:
         """Answer the one question that no machine can answer, as `cabc attest` would."""
         now = dt.datetime.now(dt.UTC)
         statement = "The credit office looks at every refusal before it is sent (made up for the demo)."
-        attestation = Attestation(
-            id=new_id("n", now),
-            subject=subject,
-            path=OVERSIGHT,
-            statement=statement,
-            value=True,
-            party="bank",
-            created=now,
-            valid_until=now + dt.timedelta(days=90),
+        until = now + dt.timedelta(days=90)
+        statements.say(
+            record,
+            document.specification.subject.name,
+            lambda: statements.attest(
+                document, path=OVERSIGHT, value=True, statement=statement, party="bank", until=until, now=now
+            ),
         )
-        record.append([draft(attestation)])
 
     def audit(self, record: DatabaseRecord, document: LoadedDocument, trained: dict[str, Any], inputs: str) -> Audited:
         """Assess and publish the version that is champion now."""
         now = dt.datetime.now(dt.UTC)
         subject = document.specification.subject.name
         trigger = Trigger(id=new_id("t", now), kind="manual", source="cabc demo", subject=subject, received=now)
-        auditor = Auditor(self.home, record, load_connections(self.home.connections))
+        auditor = Auditor(self.home, record, self.home.read_connections())
         result = asyncio.run(auditor.run(document, trigger))
         publish(record, subject, self.home.published, record.keys, now=dt.datetime.now(dt.UTC), document=document)
         assessed = result.assessed[-1]
         if result.status is None:
             raise CabcError("the demo's assessment led to no status", fix="run `cabc status` on its folder")
-        failing = [each for each in assessed.findings if each.verdict not in {"satisfied", "not-applicable"}]
+        failing = [each for each in assessed.findings if each.verdict in FAILING]
         return Audited(trained["version"], inputs, trained["metrics"], assessed.assessment, result.status, failing)
 
 
@@ -147,9 +144,9 @@ def run(folder: Path, say: Say, *, fair_only: bool = False) -> DemoResult:
     with mlflow_server(demo.home.path("mlflow"), python) as server:
         document = demo.prepare(server.url)
         result = DemoResult(demo.home.folder, document)
-        record = open_record(demo.home.database, keys=demo.home.keys, anchors=demo.home.anchors)
+        record = demo.home.record()
         try:
-            demo.attest(record, document.specification.subject.name)
+            demo.attest(record, document)
             for inputs in ("without-group",) if fair_only else ("without-group", "with-group"):
                 say(f"training a model {inputs.replace('-', ' the protected ')} among its inputs")
                 trained = demo.train(python, server.url, inputs)

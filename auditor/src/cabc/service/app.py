@@ -84,9 +84,7 @@ def _state(
     steps: Callable[[State], Steps] | None,
 ) -> State:
     if record is None:
-        from cabc.record.database import open_record
-
-        record = open_record(home.database, keys=home.keys, anchors=home.anchors, role=role)
+        record = home.record(role)
     documents = Documents([home.path(name) for name in home.settings.documents], record)
     state = State(
         home=home,

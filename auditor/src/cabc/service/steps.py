@@ -9,7 +9,6 @@ from typing import Literal
 
 from cabc.document.loaded import LoadedDocument
 from cabc.engine.auditor import Auditor
-from cabc.interfaces.connections import load_connections
 from cabc.record.chain import draft
 from cabc.record.keys import Keys
 from cabc.record.types import Assessment, Publication, Trigger
@@ -30,9 +29,8 @@ _STEPS: dict[ProcessRole, Sequence[str]] = {
 
 def engine_steps(state: State) -> EngineSteps:
     """Return the steps of the process's role, with the operator's connections where it collects."""
-    settings = state.home.settings
     collects = state.role in {"all", "collect"}
-    connections = load_connections(state.home.connections, commands=settings.commands) if collects else {}
+    connections = state.home.read_connections() if collects else {}
     return EngineSteps(state, Auditor(state.home, state.record, connections, now=state.now))
 
 
