@@ -7,23 +7,29 @@ of its own, in the provider's namespace.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 __all__ = [
     "AlertRouter",
+    "Auditor",
     "Bucket",
+    "ClaimDatabase",
     "Contract",
+    "Dashboards",
     "Database",
     "ExperimentTracker",
     "KubernetesCluster",
+    "Login",
     "MetricsStore",
     "ModelRegistry",
     "ModelServing",
     "ObjectStore",
     "PipelineRunner",
+    "PredictionLog",
     "SqlDatabase",
 ]
 
@@ -55,6 +61,14 @@ class KubernetesCluster(Contract):
 
 
 @dataclass(frozen=True)
+class Login:
+    """A user of one database who owns nothing in it: what it may do is granted by the owner."""
+
+    username: str
+    password: pulumi.Output[str]
+
+
+@dataclass(frozen=True)
 class Database:
     """One database of one consumer."""
 
@@ -64,15 +78,26 @@ class Database:
     username: str
     password: pulumi.Output[str]
     ready: pulumi.Resource
-    """Depend on it: the database exists when it does."""
+    """Depend on it: the database and its users exist when it does."""
+
+    users: Mapping[str, Login] = field(default_factory=dict)
+    """Users besides the owner, by the names that were claimed."""
+
+
+class ClaimDatabase(Protocol):
+    """Create the named database, its owner, and a user `<name>_<user>` for each of `users`, who may only connect.
+
+    The same name twice is an error.
+    """
+
+    def __call__(self, name: str, users: tuple[str, ...] = ()) -> Database: ...
 
 
 @dataclass(frozen=True)
 class SqlDatabase(Contract):
     """A PostgreSQL server that hands out databases."""
 
-    claim: Callable[[str], Database]
-    """Create the named database and its owner; the same name twice is an error."""
+    claim: ClaimDatabase
 
 
 @dataclass(frozen=True)
@@ -166,3 +191,39 @@ class AlertRouter(Contract):
     """Alertmanager."""
 
     url: pulumi.Output[str]
+
+
+@dataclass(frozen=True)
+class PredictionLog(Contract):
+    """Keeps what models were asked and what they answered, and joins what turned out to be true."""
+
+    url: pulumi.Output[str]
+    """In-cluster URL: CloudEvents of the KServe logger go to its root, labels and questions to `/v1/`."""
+
+    database: Database
+    """Holds the tables; user `reader` may read all of them."""
+
+    bucket: Bucket
+    """Holds the Parquet files."""
+
+    namespace: str
+
+
+@dataclass(frozen=True)
+class Dashboards(Contract):
+    """Grafana."""
+
+    url: pulumi.Output[str]
+
+
+@dataclass(frozen=True)
+class Auditor(Contract):
+    """A CABC auditor: says which model conforms to its specification."""
+
+    url: pulumi.Output[str]
+    """In-cluster URL of pages and API."""
+
+    token: pulumi.Output[str]
+    """Bearer token of a reader of every subject (secret)."""
+
+    namespace: str
