@@ -188,9 +188,18 @@ class MetricsStore(Contract):
 
 @dataclass(frozen=True)
 class AlertRouter(Contract):
-    """Alertmanager."""
+    """Alertmanager, and the operator that adds to its routes what an AlertmanagerConfig says."""
 
     url: pulumi.Output[str]
+
+    selector: Mapping[str, str]
+    """Labels an AlertmanagerConfig must carry to be picked up."""
+
+    namespace: str
+    """Where an AlertmanagerConfig and the Secrets it names must be; also where alerts come from."""
+
+    ready: pulumi.Resource
+    """Depend on it: the custom resource definitions exist."""
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,12 @@ class PrometheusComponent(Component[PrometheusConfig]):
                 namespace=self.namespace,
                 ready=group,
             ),
-            AlertRouter(url=pulumi.Output.from_input(self._url("alertmanager"))),
+            AlertRouter(
+                url=pulumi.Output.from_input(self._url("alertmanager")),
+                selector=PART_OF,
+                namespace=self.namespace,
+                ready=group,
+            ),
         )
 
     @property
