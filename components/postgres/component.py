@@ -11,7 +11,7 @@ import pulumi_kubernetes as kubernetes
 from components._core import images
 from components._core.component import Component, Promises, labels
 from components._core.config import Resources
-from components._core.contracts import Database, SqlDatabase
+from components._core.contracts import Database, Login, SqlDatabase
 from components._core.workload import container, pod_spec, pod_template, stateful_server, tcp_probe
 from components.postgres import files
 from components.postgres.config import PostgresConfig
@@ -37,7 +37,9 @@ class PostgresComponent(Component[PostgresConfig]):
         self.allow_ingress(self.namespace, self.name, files.PORT)
         self.superuser = self._secret("superuser", self.password("superuser"))
         self.claim_files = self._config_map(
-            CLAIM, {"claim.sh": files.CLAIM_SCRIPT, "claim.sql": files.CLAIM_SQL}, app=CLAIM
+            CLAIM,
+            {"claim.sh": files.CLAIM_SCRIPT, "claim.sql": files.CLAIM_SQL, "user.sql": files.USER_SQL},
+            app=CLAIM,
         )
         self.server = stateful_server(
             self,
@@ -57,20 +59,29 @@ class PostgresComponent(Component[PostgresConfig]):
             "open": f"kubectl -n {self.namespace} port-forward service/{self.name} {files.PORT}",
         }
 
-    def claim(self, name: str) -> Database:
-        """Create the named database and an owner of the same name. Raises ValueError when it was claimed before."""
+    def claim(self, name: str, users: tuple[str, ...] = ()) -> Database:
+        """Create the named database, an owner of the same name and a user `<name>_<user>` for each of `users`.
+
+        Raises ValueError when the name was claimed before.
+        """
         if name in self.claimed:
             msg = f"database {name!r} is claimed twice: every consumer needs a name of its own"
             raise ValueError(msg)
         self.claimed.add(name)
-        password = self.password(name)
+        # Kubernetes allows no `_` in names, PostgreSQL no `-` without quotes.
+        resource = name.replace("_", "-")
+        password = self.password(resource)
+        logins = {user: Login(f"{name}_{user}", self.password(f"{resource}-{user}")) for user in users}
+        passwords = {user: login.password for user, login in logins.items()}
         job = kubernetes.batch.v1.Job(
-            f"{CLAIM}-{name}",
+            f"{CLAIM}-{resource}",
             metadata={"namespace": self.namespace, "labels": labels(CLAIM)},
             spec={
                 "backoff_limit": 4,
                 "active_deadline_seconds": 300,
-                "template": pod_template(CLAIM, self._claim_pod(name, self._secret(name, password))),
+                "template": pod_template(
+                    CLAIM, self._claim_pod(name, users, self._secret(resource, password, passwords))
+                ),
             },
             opts=self.options(depends_on=[self.server]),
         )
@@ -81,13 +92,16 @@ class PostgresComponent(Component[PostgresConfig]):
             username=name,
             password=password,
             ready=job,
+            users=logins,
         )
 
-    def _secret(self, name: str, password: pulumi.Output[str]) -> kubernetes.core.v1.Secret:
+    def _secret(
+        self, name: str, password: pulumi.Output[str], users: Mapping[str, pulumi.Output[str]] | None = None
+    ) -> kubernetes.core.v1.Secret:
         return kubernetes.core.v1.Secret(
             f"{self.name}-{name}",
             metadata={"namespace": self.namespace, "labels": labels(self.name)},
-            string_data={"password": password},
+            string_data={"password": password, **(users or {})},
             opts=self.options(),
         )
 
@@ -141,7 +155,7 @@ class PostgresComponent(Component[PostgresConfig]):
             termination_grace_period_seconds=60,
         )
 
-    def _claim_pod(self, name: str, owner: kubernetes.core.v1.Secret) -> Any:
+    def _claim_pod(self, name: str, users: tuple[str, ...], passwords: kubernetes.core.v1.Secret) -> Any:
         def password(secret: kubernetes.core.v1.Secret) -> Any:
             return {"secret_key_ref": {"name": secret.metadata.name, "key": "password"}}
 
@@ -157,9 +171,13 @@ class PostgresComponent(Component[PostgresConfig]):
                 "PGCONNECT_TIMEOUT": "10",
                 "PGPASSWORD": password(self.superuser),
                 "CLAIM_NAME": name,
-                "CLAIM_PASSWORD": password(owner),
+                "CLAIM_PASSWORD": password(passwords),
+                "CLAIM_USERS": " ".join(users),
             },
-            mounts={"/etc/claim": "claim"},
+            mounts={"/etc/claim": "claim", "/run/secrets/claim": "passwords"},
         )
-        volumes = {"claim": {"config_map": {"name": self.claim_files.metadata.name}}}
+        volumes = {
+            "claim": {"config_map": {"name": self.claim_files.metadata.name}},
+            "passwords": {"secret": {"secret_name": passwords.metadata.name}},
+        }
         return pod_spec([claim], volumes=volumes, restart_policy="Never")

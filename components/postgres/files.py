@@ -5,7 +5,18 @@ from __future__ import annotations
 from components._core.workload import USER
 from components.postgres.config import PostgresConfig
 
-__all__ = ["CLAIM_SCRIPT", "CLAIM_SQL", "DATA", "HBA", "PASSWD", "PORT", "SUPERUSER", "settings", "start_script"]
+__all__ = [
+    "CLAIM_SCRIPT",
+    "CLAIM_SQL",
+    "DATA",
+    "HBA",
+    "PASSWD",
+    "PORT",
+    "SUPERUSER",
+    "USER_SQL",
+    "settings",
+    "start_script",
+]
 
 PORT = 5432
 
@@ -87,6 +98,18 @@ REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
 """
 """Every statement may run again: a claim that was interrupted, changed or rotated ends in the same state."""
 
+USER_SQL = """\
+\\set ON_ERROR_STOP on
+\\getenv database CLAIM_NAME
+\\getenv name CLAIM_USER
+\\getenv password CLAIM_USER_PASSWORD
+SELECT format('CREATE ROLE %I LOGIN', :'name')
+  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'name') \\gexec
+ALTER ROLE :"name" LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';
+GRANT CONNECT ON DATABASE :"database" TO :"name";
+"""
+"""Once for every user besides the owner, after the database is there: it may connect, and the owner grants the rest."""
+
 CLAIM_SCRIPT = """\
 set -eu
 # A server that replays its log already listens and refuses: wait a minute for it, then let psql say why.
@@ -94,5 +117,9 @@ for _ in $(seq 60); do
   pg_isready --quiet && break
   sleep 1
 done
-exec psql --no-psqlrc --quiet --file=/etc/claim/claim.sql
+psql --no-psqlrc --quiet --file=/etc/claim/claim.sql
+for user in $CLAIM_USERS; do
+  CLAIM_USER="${CLAIM_NAME}_$user" CLAIM_USER_PASSWORD=$(cat "/run/secrets/claim/$user") \\
+    psql --no-psqlrc --quiet --file=/etc/claim/user.sql
+done
 """
