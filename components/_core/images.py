@@ -29,6 +29,7 @@ __all__ = [
     "names",
     "reference",
     "tool_files",
+    "whole",
 ]
 
 LOCAL = "localhost/oss-mlops-platform"
@@ -81,6 +82,8 @@ class Image(BaseModel):
     """Programs that the recipe finds in `bin/`, by the module of `toolchain/` that builds them."""
     sources: dict[str, Upstream] = Field(default_factory=dict)
     """Folders that the recipe finds in `upstream/<key>/`; the key is the module of `toolchain/` that locks them."""
+    folders: dict[str, str] = Field(default_factory=dict)
+    """Folders of the checkout that go into it whole, by the name under which the recipe finds them."""
     seconds: float = 5
     """How long a build takes on two cores, to tell people what to expect."""
 
@@ -90,6 +93,7 @@ class Recipes:
 
     def __init__(self, folder: Path, toolchain: Path) -> None:
         self.folder = folder
+        self.checkout = folder.parent
         self.toolchain = toolchain
         self._images: dict[str, Image] = {}
         self._keys: dict[tuple[str, Source], str] = {}
@@ -133,6 +137,10 @@ class Recipes:
         for file in _files(self.folder / name):
             digest.update(f"{file.relative_to(self.folder)}\0{file.stat().st_mode & 0o111}\0".encode())
             digest.update(hashlib.sha256(file.read_bytes()).digest())
+        for path in sorted(found.folders.values()):
+            for file in whole(self.checkout / path):
+                digest.update(f"{file.relative_to(self.checkout)}\0".encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
         for module in sorted({*found.binaries, *found.sources}):
             folder = self.toolchain / module
             told = yaml.safe_load((folder / "tool.yaml").read_bytes())
@@ -170,16 +178,22 @@ def is_local(text: str) -> bool:
     return text.startswith(f"{LOCAL}/")
 
 
-def _files(folder: Path) -> list[Path]:
-    """Return what counts: not prose, not what Python leaves behind, and image.yaml by its fields."""
-    return sorted(
+def whole(folder: Path) -> list[Path]:
+    """Return every file of a folder but what Python leaves behind. Raises FileNotFoundError when there is none."""
+    found = sorted(
         file
         for file in folder.rglob("*")
-        if file.is_file()
-        and file.name not in {"README.md", "image.yaml"}
-        and "__pycache__" not in file.parts
-        and file.suffix != ".pyc"
+        if file.is_file() and "__pycache__" not in file.parts and file.suffix != ".pyc"
     )
+    if not found:
+        msg = f"an image is made of {folder}, and nothing is there"
+        raise FileNotFoundError(msg)
+    return found
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return what counts of a recipe: not prose, and image.yaml by its fields."""
+    return [file for file in whole(folder) if file.name not in {"README.md", "image.yaml"}]
 
 
 _IMAGE_KEY = re.compile(r"(?:^|[a-z])[iI]mage$|^image$")

@@ -214,7 +214,7 @@ class Builder:
 
 
 def _fill(context: Path, recipes: Recipes, name: str, programs: Mapping[str, Path]) -> None:
-    """Lay out what a recipe may copy: its own folder, the programs it names, the upstream files it names."""
+    """Lay out what a recipe may copy: its own folder, and the programs, folders and upstream files that it names."""
     ignored = shutil.ignore_patterns("image.yaml", "README.md", "__pycache__", "*.pyc")
     shutil.copytree(recipes.folder / name, context, ignore=ignored)
     for program, file in programs.items():
@@ -222,6 +222,11 @@ def _fill(context: Path, recipes: Recipes, name: str, programs: Mapping[str, Pat
         target.parent.mkdir(exist_ok=True)
         shutil.copyfile(file, target)
         target.chmod(0o755)
+    for target_name, path in recipes.image(name).folders.items():
+        for file in images.whole(recipes.checkout / path):
+            target = context / target_name / file.relative_to(recipes.checkout / path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, target)
     for module, wanted in recipes.image(name).sources.items():
         folder = _upstream(recipes.toolchain / module / "go.sum", wanted)
         shutil.copytree(folder, context / "upstream" / module, copy_function=shutil.copyfile)

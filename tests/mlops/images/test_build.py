@@ -25,6 +25,7 @@ def recipes(tmp_path: Path) -> Recipes:
         "app": "{summary: a, base: base, layer: {files: {bin/tool: /bin/tool}, entrypoint: [/bin/tool], user: '7:7'},"
         " binaries: {module: [tool]}}",
         "heavy": "{summary: h, base: base, binaries: {module: [tool]}}",
+        "whole": "{summary: w, base: base, folders: {code: shared}}",
         "published": "{summary: p, upstream: quay.io/x/y:v1, base: base}",
     }.items():
         folder = tmp_path / "images" / name
@@ -85,6 +86,16 @@ def test_nothing_stays_in_the_engine(builder: Builder, paper: PaperEngine) -> No
 def test_recipe_finds_its_programs_and_not_its_prose(builder: Builder, paper: PaperEngine) -> None:
     builder.ensure(["heavy"])
     assert paper.state["contexts"][-1] == ["Containerfile", "tool"]
+
+
+def test_recipe_finds_the_folders_of_the_checkout_that_it_names(
+    builder: Builder, paper: PaperEngine, recipes: Recipes
+) -> None:
+    (recipes.checkout / "shared/deep/__pycache__").mkdir(parents=True)
+    for file in ("README.md", "deep/code.py", "deep/__pycache__/code.pyc"):
+        (recipes.checkout / "shared" / file).write_text("x")
+    builder.ensure(["whole"])
+    assert paper.state["contexts"][-1] == ["Containerfile", "README.md", "code.py"]
 
 
 def test_layer_is_built_without_the_engine(builder: Builder, paper: PaperEngine) -> None:

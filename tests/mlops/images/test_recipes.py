@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from packaging.requirements import Requirement
 
 from components._core import images, paths
 from components._core.images import Recipes
@@ -121,6 +123,33 @@ def test_key_stays_with_anything_else(recipes: Recipes, tmp_path: Path, change: 
     before = recipes.key("app", Source.REGISTRY_ONLY)
     (tmp_path / change[0]).write_text(change[1])
     assert Recipes(recipes.folder, recipes.toolchain).key("app", Source.REGISTRY_ONLY) == before
+
+
+def test_key_changes_with_every_file_of_a_folder_that_goes_in_whole(recipes: Recipes, tmp_path: Path) -> None:
+    (tmp_path / "images/app/image.yaml").write_text("{summary: a, base: base, folders: {code: shared}}")
+    (tmp_path / "shared/deep/__pycache__").mkdir(parents=True)
+    keys = []
+    for file, text in (("code.py", "x"), ("deep/code.py", "x"), ("README.md", "x"), ("deep/code.py", "y")):
+        (tmp_path / "shared" / file).write_text(text)
+        keys.append(Recipes(recipes.folder, recipes.toolchain).key("app", Source.REGISTRY_ONLY))
+    assert len(set(keys)) == len(keys)
+    (tmp_path / "shared/deep/__pycache__/code.cpython-311.pyc").write_text("x")
+    assert Recipes(recipes.folder, recipes.toolchain).key("app", Source.REGISTRY_ONLY) == keys[-1]
+
+
+def test_folder_that_is_not_there_is_named(recipes: Recipes, tmp_path: Path) -> None:
+    (tmp_path / "images/app/image.yaml").write_text("{summary: a, base: base, folders: {code: nowhere}}")
+    with pytest.raises(FileNotFoundError, match="nowhere, and nothing is there"):
+        Recipes(recipes.folder, recipes.toolchain).key("app", Source.REGISTRY_ONLY)
+
+
+def test_lock_of_the_auditors_environment_follows_the_auditor() -> None:
+    lock = tomllib.loads((images.RECIPES.folder / "cabc-env/uv.lock").read_text())["package"]
+    (locked,) = (package for package in lock if package["name"] == "cabc")
+    project = tomllib.loads((paths.CHECKOUT / "auditor/pyproject.toml").read_text())["project"]
+    wanted = {Requirement(each).name for each in project["dependencies"]}
+    assert {each["name"] for each in locked["dependencies"]} == wanted
+    assert locked["version"] == project["version"]
 
 
 def test_unknown_image_is_named_with_those_that_exist(recipes: Recipes) -> None:
