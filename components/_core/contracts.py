@@ -235,4 +235,10 @@ class Auditor(Contract):
     token: pulumi.Output[str]
     """Bearer token of a reader of every subject (secret)."""
 
+    hook: pulumi.Output[str]
+    """In-cluster URL of the webhook that asks for a run: `{"subject": "…"}`, signed as `X-Cabc-Signature` says."""
+
+    hook_secret: pulumi.Output[str]
+    """What messages to `hook` are signed with (secret)."""
+
     namespace: str
