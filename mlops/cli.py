@@ -23,9 +23,11 @@ from mlops.errors import MlopsError
 __all__ = ["app", "main"]
 
 _AREAS = {
+    "evidence": "mlops.evidence.cli",
     "images": "mlops.images.cli",
     "loop": "mlops.loop.cli",
     "toolchain": "mlops.toolchain.cli",
+    "trace": "mlops.trace.cli",
 }
 """Commands that live with what they command."""
 

@@ -14,7 +14,7 @@ from components._core import engine as containers
 from components._core import paths, plan
 from components.kind_cluster.kind import Marker
 from components.kind_cluster.nodes import CLUSTER_LABEL, NETWORK, Nodes, node_name
-from mlops import console, engine, runs
+from mlops import console, engine, evidence, runs
 from mlops.errors import OperationError
 from mlops.up import kubeconfig_file
 
@@ -113,6 +113,7 @@ def _destroy(stack: engine.Stack) -> set[str]:
             progress = stack.destroy(quick=bool(clusters))
         seconds = time.monotonic() - started
         console.err.print(f"[green]{console.OK}[/] pulumi destroy: {progress.summary}  [dim]{seconds:.1f} s[/]")
+    evidence.record_quietly(stack, "mlops down", cluster=False)  # before the history goes with the stack
     stack.remove()
     return clusters
 

@@ -94,6 +94,32 @@ class Stack:
         """Return the resources in the state."""
         return cast("list[dict[str, Any]]", self.state(secrets=secrets)["deployment"].get("resources") or [])
 
+    def history(self) -> list[dict[str, Any]]:
+        """Return the operations that the backend remembers, the latest first, as `pulumi stack history` tells them."""
+        found = self._run("history", "--json", "--page-size", "0").stdout
+        return cast("list[dict[str, Any]]", json.loads(found))
+
+    def differences(self) -> list[dict[str, Any]]:
+        """Return where the cluster is not what the state says: the engine's steps that would correct the state.
+
+        Raises OperationError when the engine cannot look.
+        """
+        command = ["pulumi", "refresh", "--stack", self.name, "--preview-only", "--non-interactive", "--json"]
+        done = subprocess.run(
+            command,
+            cwd=self.project,
+            env={**self.environment, "PULUMI_ENABLE_STREAMING_JSON_PREVIEW": "true"},  # one event per line
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            msg = f"`{' '.join(command[:2])}` failed: {_last_lines(done.stderr or done.stdout)}"
+            raise OperationError(msg, fix=f"mlops doctor --stack {self.name}")
+        ended = [event["resOutputsEvent"] for event in _events(done.stdout) if "resOutputsEvent" in event]
+        return [each["metadata"] for each in ended if each["metadata"]["op"] in {"update", "delete"}]
+
     def kubeconfig(self) -> str:
         """Return a kubeconfig for the cluster the stack's objects are in."""
         for resource in self.resources(secrets=True):
@@ -269,6 +295,17 @@ def _drain(tail: _Tail, progress: Progress) -> None:
             event = json.loads(line)
             if isinstance(event, dict):
                 progress.take(event)
+
+
+def _events(text: str) -> list[dict[str, Any]]:
+    """Return the engine's events among the lines of an output."""
+    found = []
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):
+            event = json.loads(line)
+            if isinstance(event, dict):
+                found.append(event)
+    return found
 
 
 def _end_with_parent() -> None:

@@ -20,7 +20,7 @@ from components._core import paths
 from mlops import console
 from mlops.errors import OperationError
 
-__all__ = ["Lock", "drop_half_written", "end_leftovers", "exclusive", "locks", "release_dead"]
+__all__ = ["Lock", "backend_folder", "drop_half_written", "end_leftovers", "exclusive", "locks", "release_dead"]
 
 _ENGINE = "pulumi"
 """Process name of the engine."""
@@ -85,7 +85,7 @@ class Lock:
 
 def locks(backend: str, project: str, stack: str) -> list[Lock]:
     """Return the engine's locks on a stack; none for backends that are no folder."""
-    folder = _folder(backend)
+    folder = backend_folder(backend)
     if folder is None:
         return []
     found = []
@@ -103,7 +103,7 @@ def drop_half_written(backend: str, project: str, stack: str) -> None:
     The state itself is replaced at once. Its metadata is not, where the backend keeps any: the engine reads neither
     when that was cut off, and both when it is gone.
     """
-    folder = _folder(backend)
+    folder = backend_folder(backend)
     if folder is None:
         return
     files = folder / "stacks" / project
@@ -116,7 +116,7 @@ def drop_half_written(backend: str, project: str, stack: str) -> None:
             file.unlink(missing_ok=True)
 
 
-def _folder(backend: str) -> Path | None:
+def backend_folder(backend: str) -> Path | None:
     """Return where a backend keeps everything, None when it is no folder."""
     if not backend.startswith("file://"):
         return None

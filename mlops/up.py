@@ -11,7 +11,7 @@ from typing import Any
 
 from components._core import images, paths, plan
 from components._core.sources import Source
-from mlops import console, doctor, engine, runs, status, validate
+from mlops import console, doctor, engine, evidence, runs, status, validate
 from mlops.errors import OperationError, UsageError
 
 __all__ = ["images_of", "kubeconfig_file", "up"]
@@ -38,9 +38,11 @@ def up(stack: str, *, loop: bool = True, source: Source | None = None) -> None:
             _bring_images(stack)
         with _phase("deploying", stack):
             _deploy(engine.Stack(stack))
+            evidence.record_quietly(engine.Stack(stack), "mlops up")
         if loop:
             with _phase("running the loop", stack, then=f"mlops loop --stack {stack}"):
                 _run_loop(stack)
+                evidence.record_quietly(engine.Stack(stack), "mlops up")  # which model is served since
     _finish(stack, time.monotonic() - started, loop=loop)
 
 

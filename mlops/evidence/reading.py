@@ -1,0 +1,93 @@
+"""Read and check what is kept, with and without the cluster."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlops.errors import OperationError, UsageError
+from mlops.evidence.document import Entry, Fault, verify
+from mlops.evidence.keeping import ClusterChain, FileChain, united
+from mlops.loop.cluster import Cluster
+
+__all__ = ["Checked", "at", "check", "entries", "instant"]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check looked at and what is wrong."""
+
+    in_file: int
+    in_cluster: int | None
+    """None where the cluster was not asked or has no component for it."""
+
+    faults: list[Fault]
+
+
+def entries(stack: str, cluster: Cluster | None) -> list[Entry]:
+    """Return every document of a stack. Raises OperationError where file and cluster contradict each other."""
+    place = ClusterChain(cluster) if cluster is not None else None
+    return united(FileChain.of(stack).entries(), place.entries() if place and place.ready() else [])
+
+
+def check(stack: str, cluster: Cluster | None) -> Checked:
+    """Check both places for themselves, and one against the other."""
+    file = FileChain.of(stack).entries()
+    faults = [Fault(f"file, {fault.where}", fault.what) for fault in verify(file, whole=True)]
+    place = ClusterChain(cluster) if cluster is not None else None
+    if place is None or not place.ready():
+        return Checked(len(file), None, faults)
+    try:
+        there = place.entries()
+    except OperationError as error:
+        return Checked(len(file), None, [*faults, Fault("cluster", error.message)])
+    faults += [Fault(f"cluster, {fault.where}", fault.what) for fault in verify(there, whole=False)]
+    if not faults:
+        faults += _compare(file, there)
+    return Checked(len(file), len(there), faults)
+
+
+def at(chain: Sequence[Entry], when: dt.datetime) -> Entry | None:
+    """Return the operation of the engine whose outcome was in the cluster at an instant."""
+    found = None
+    for entry in chain:
+        document = entry.document
+        if (
+            document["kind"] == "update"
+            and document["update"]["ended"]
+            and instant(document["update"]["ended"]) <= when
+        ):
+            found = entry
+    return found
+
+
+def instant(text: str) -> dt.datetime:
+    """Return an instant with its time zone. Raises UsageError for any other text."""
+    try:
+        found = dt.datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        msg = f"found {text!r}, wanted an instant with its time zone"
+        raise UsageError(msg, fix="write for example 2026-11-30T12:00:00Z")
+    return found
+
+
+def _compare(file: list[Entry], there: list[Entry]) -> list[Fault]:
+    """Compare two chains that each hold: the end of one can still have been cut off."""
+    faults = []
+    here = {entry.number: entry for entry in file}
+    for entry in there:
+        known = here.get(entry.number)
+        if known is None:
+            faults.append(Fault("file", f"lacks {entry.name}, which the cluster has: record here to take it over"))
+        elif known.text != entry.text:
+            faults.append(Fault(entry.name, f"is {known.digest} in the file and {entry.digest} in the cluster"))
+    last = there[-1].number if there else 0
+    faults += [
+        Fault("cluster", f"lacks {entry.name}, which the file has: removed there, or the cluster is a new one")
+        for entry in file
+        if entry.number > last
+    ]
+    return faults
