@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
 import shutil
 import subprocess
 import sys
@@ -34,7 +33,7 @@ def python() -> Path:
     versions = {each["name"]: each["version"] for each in _locked(paths.CHECKOUT / "uv.lock")}
     runner = [f"{name}=={versions[name]}" for name in RUNNER]
     key = hashlib.sha256((IMAGE / "uv.lock").read_bytes())
-    key.update("\n".join([platform.python_version(), os.path.realpath(sys.executable), *runner]).encode())
+    key.update("\n".join([sys.version, os.path.realpath(sys.executable), *runner]).encode())
     folder = paths.cache("image-environments", key.hexdigest()[:12])
     found = folder / "bin" / "python"
     folder.parent.mkdir(parents=True, exist_ok=True)
