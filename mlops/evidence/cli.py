@@ -140,7 +140,7 @@ def _row(entry: Entry) -> tuple[str, str, str, str, str]:
         update, commit = document["update"], document["commit"]
         sha = f"{commit['sha'][:12]}{' + changes' if commit['dirty'] else ''}" if commit else "-"
         return (
-            update["ended"] or "-",
+            update["ended"],
             f"{update['operation']} {update['result']}",
             sha,
             update["appliedBy"]["user"] or "-",

@@ -28,7 +28,7 @@ class Update:
 
     kind: str
     started: str
-    ended: str | None
+    ended: str
     result: str
     changes: Mapping[str, int]
     environment: Mapping[str, str]
@@ -43,7 +43,7 @@ class Update:
     @property
     def key(self) -> tuple[str, str, str]:
         """Return what tells it from every other, also after the stack began anew."""
-        return (self.kind, self.started, self.ended or "")
+        return (self.kind, self.started, self.ended)
 
     def resources(self) -> list[dict[str, Any]] | None:
         """Return the resources in the state after it, secrets encrypted; None where no copy can be read."""
@@ -66,7 +66,7 @@ def updates(stack: Stack) -> list[Update]:
     return [
         _update(number, entry, file)
         for number, (entry, file) in enumerate(zip(told, files, strict=True), 1)
-        if entry.get("result") != "in-progress"
+        if entry.get("endTime")  # others are under way, or were killed before the engine could note it
     ]
 
 
@@ -89,7 +89,7 @@ def _update(number: int, entry: Mapping[str, Any], file: Path | None) -> Update:
         number=number,
         kind=str(entry["kind"]),
         started=_instant(entry["startTime"]),
-        ended=_instant(entry["endTime"]) if entry.get("endTime") else None,
+        ended=_instant(entry["endTime"]),
         result=str(entry.get("result") or "unknown"),
         changes=dict(entry.get("resourceChanges") or {}),
         environment=dict(entry.get("environment") or {}),

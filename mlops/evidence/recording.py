@@ -262,7 +262,7 @@ def _steps(stack: Stack, update: Update) -> list[dict[str, Any]] | None:
     """Return what the engine did, from the log of events of this very operation; None where none is left of it."""
     operation = {"update": "up", "destroy": "destroy"}.get(update.kind)
     log = paths.state("runs", f"{stack.name}-{operation}.events.jsonl")
-    if operation is None or update.ended is None or not log.exists():
+    if operation is None or not log.exists():
         return None
     begin, end = (dt.datetime.fromisoformat(text).timestamp() for text in (update.started, update.ended))
     steps, times = [], []

@@ -21,7 +21,7 @@ from cabc.interfaces.parameters import facts, fill_path
 from cabc.interfaces.structured import parse_json
 from cabc.text import one_line
 
-__all__ = ["KubernetesPlugin"]
+__all__ = ["KubernetesPlugin", "access"]
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _VERSION = re.compile(r"(?:[a-z0-9.-]{1,200}/)?v[0-9]+(?:(?:alpha|beta)[0-9]+)?")
@@ -39,7 +39,7 @@ class KubernetesPlugin(GuardedPlugin):
         self, spec: KubernetesInterface, connection: KubernetesConnection, subject: SubjectFacts
     ) -> Retrieved:
         path = _path(spec, connection, subject)
-        http, identity = await asyncio.to_thread(_access, connection)
+        http, identity = await asyncio.to_thread(access, connection)
         try:
             answer = await self._client.get(http, path, identity=identity)
         except StatusError as error:
@@ -82,7 +82,7 @@ def _path(spec: KubernetesInterface, connection: KubernetesConnection, subject: 
     return "/".join([root, *(["namespaces"] if namespace else []), *parts])
 
 
-def _access(connection: KubernetesConnection) -> tuple[HttpConnection, Identity]:
+def access(connection: KubernetesConnection) -> tuple[HttpConnection, Identity]:
     """Return the API server's address and the operator's credentials for it."""
     try:
         from kubernetes import client, config
