@@ -193,7 +193,7 @@ conformitySpecification:
               measurements:
                 - id: succeeded
                   interface: {kind: infrastructure, connection: i, query: latest, pointer: /document/update/result}
-                  dataType: nominal
+                  dataType: string
                   comparison: EqualTo
                   target: succeeded
                 - id: holds

@@ -34,6 +34,7 @@ __all__ = [
     "LogConnection",
     "MlflowConnection",
     "Network",
+    "OptionalPath",
     "Parameter",
     "PrometheusConnection",
     "RestConnection",
@@ -80,6 +81,7 @@ Secret = Annotated[str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*
 """Where a credential is: `env:NAME` or `file:PATH`; never the credential."""
 
 FilePath = Annotated[str, _PATH, Field(min_length=1)]
+OptionalPath = Annotated[str | None, _PATH]
 Pattern = Annotated[str, AfterValidator(_pattern)]
 Network = Literal["public", "internal", "loopback"]
 """Which addresses the host may resolve to: global ones; private ones as well; this machine's own only."""
@@ -146,7 +148,7 @@ class HttpConnection(_Connection):
     """Which addresses the host may have."""
     auth: Auth | None = None
     """Credential by reference; sent to this address only, and never over plain HTTP to a public one."""
-    ca_file: Annotated[str | None, _PATH] = None
+    ca_file: OptionalPath = None
     """Certificate authorities (PEM) in place of the system's."""
 
     @model_validator(mode="after")
@@ -197,7 +199,7 @@ class KubernetesConnection(_Connection):
     """A cluster's API server; objects are read one at a time, by name."""
 
     kind: Literal["kubernetes"]
-    kubeconfig: Annotated[str | None, _PATH] = None
+    kubeconfig: OptionalPath = None
     """Kubeconfig file; the usual one when not given."""
     context: str | None = None
     """Context of the kubeconfig; its current one when not given."""
@@ -273,13 +275,13 @@ class SqlConnection(_Connection):
 class _HttpOrFolder(_Connection):
     url: Annotated[str, AfterValidator(_base_address)] | None = None
     """Base address, or else `root`."""
-    root: Annotated[str | None, _PATH] = None
+    root: OptionalPath = None
     """Folder, in place of an address; no symbolic link below is followed."""
     network: Network = "public"
     """Which addresses the host may have."""
     auth: Auth | None = None
     """Credential by reference; sent to this address only."""
-    ca_file: Annotated[str | None, _PATH] = None
+    ca_file: OptionalPath = None
     """Certificate authorities (PEM) in place of the system's."""
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from cabc.document.base import Slug
 from cabc.document.interfaces import Extracting
 from cabc.interfaces.base import ExtractError, Retrieved, RetrieveError, SubjectFacts, Value
 from cabc.interfaces.beneath import read_beneath
-from cabc.interfaces.connections import Connection, FilePath, KubernetesConnection, Network
+from cabc.interfaces.connections import Connection, KubernetesConnection, Network, OptionalPath
 from cabc.interfaces.extraction import extract
 from cabc.interfaces.guarded import GuardedPlugin
 from cabc.interfaces.kubernetes import access
@@ -54,9 +54,9 @@ class InfrastructureConnection(Connection):
     kind: Literal["infrastructure"]
     max_bytes: int = 32_000_000
     """All documents that the cluster keeps are read, so that their chain can be checked."""
-    file: FilePath | None = None
+    file: OptionalPath = None
     """File that `mlops` keeps beside the state, in place of a cluster; no link to it is followed."""
-    kubeconfig: FilePath | None = None
+    kubeconfig: OptionalPath = None
     """Kubeconfig file; the usual one when not given."""
     context: str | None = None
     """Context of the kubeconfig; its current one when not given."""
