@@ -47,12 +47,19 @@ class _ServerCertificateProvider(dynamic.ResourceProvider):
     """Make a certificate authority and one server certificate; replaced when a name changes."""
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> dynamic.DiffResult:
-        changed = list(olds.get("names", [])) != list(news.get("names", []))
-        return dynamic.DiffResult(changes=changed, replaces=["names"] if changed else [])
+        renamed = list(olds.get("names", [])) != list(news.get("names", []))
+        # One that was made before its expiry was kept is only looked at again.
+        return dynamic.DiffResult(changes=renamed or "expires" not in olds, replaces=["names"] if renamed else [])
+
+    def update(self, _id: str, olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.UpdateResult:
+        kept = {key: olds[key] for key in ("names", "authority", "certificate", "key")}
+        return dynamic.UpdateResult({**kept, "expires": expiry(kept["certificate"])})
 
     def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
         names = [str(name) for name in props["names"]]
-        return dynamic.CreateResult(secrets.token_hex(8), {"names": names, **make_certificate(names)})
+        made: dict[str, Any] = {"names": names, **make_certificate(names)}
+        made["expires"] = expiry(made["certificate"])
+        return dynamic.CreateResult(secrets.token_hex(8), made)
 
     def read(self, id_: str, props: dict[str, Any]) -> dynamic.ReadResult:
         return dynamic.ReadResult(id_, props)
@@ -64,11 +71,18 @@ class ServerCertificate(dynamic.Resource, module="platform", name="ServerCertifi
     authority: pulumi.Output[str]
     certificate: pulumi.Output[str]
     key: pulumi.Output[str]
+    expires: pulumi.Output[float]
+    """Seconds since 1970."""
 
     def __init__(self, name: str, names: list[str], *, opts: pulumi.ResourceOptions | None = None) -> None:
         opts = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(additional_secret_outputs=["key"]))
-        props = {"names": names, "authority": None, "certificate": None, "key": None}
+        props = {"names": names, "authority": None, "certificate": None, "key": None, "expires": None}
         super().__init__(_ServerCertificateProvider(), name, props, opts)
+
+
+def expiry(certificate: str) -> float:
+    """Return when a certificate expires, in seconds since 1970."""
+    return x509.load_pem_x509_certificate(certificate.encode()).not_valid_after_utc.timestamp()
 
 
 def make_certificate(names: list[str]) -> dict[str, str]:

@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 Severity = Literal["critical", "warning", "info", "none"]
-"""`critical`: somebody must act now. `warning`: within days. `info`: worth knowing. `none`: fires always, on purpose."""
+"""`critical`: act now. `warning`: act within days. `info`: worth knowing. `none`: fires always, on purpose."""
 
 Owner = Literal["platform", "models", "audit"]
 """Who acts on an alert: those who run the platform, those who own the model, those who answer for conformity."""
@@ -43,6 +43,7 @@ OWNERS: tuple[Owner, ...] = get_args(Owner)
 
 OBJECT = (
     "namespace",
+    "node",
     "pod",
     "deployment",
     "statefulset",
@@ -50,6 +51,8 @@ OBJECT = (
     "persistentvolumeclaim",
     "model",
     "version",
+    "model_name",
+    "model_version",
     "subject",
 )
 """Labels that say what an alert is about. Two alerts that agree in all of them, also in what they lack, are about the
@@ -102,7 +105,7 @@ class Recording:
     record: str
     """Name as `level:metric:operation`."""
 
-    expression: str
+    expression: pulumi.Input[str]
     labels: Mapping[str, str] = field(default_factory=dict)
 
     def rule(self) -> dict[str, Any]:
@@ -122,10 +125,16 @@ class Group:
     """Unique in its component; the file of its unit tests is called after it."""
 
     rules: Sequence[Alert | Recording]
+    interval: str | None = None
+    """How often it is evaluated; None is as often as Prometheus scrapes. Long windows need no more than `1m`."""
 
     def spec(self) -> dict[str, Any]:
         """Return the group as Prometheus reads it."""
-        return {"name": self.name, "rules": [rule.rule() for rule in self.rules]}
+        return {
+            "name": self.name,
+            **({"interval": self.interval} if self.interval else {}),
+            "rules": [rule.rule() for rule in self.rules],
+        }
 
     @property
     def alerts(self) -> list[Alert]:

@@ -17,8 +17,9 @@ from components._core.config import Resources
 from components._core.contracts import KubernetesCluster, MetricsStore, ModelRegistry, ModelServing
 from components._core.generated import ServerCertificate
 from components._core.manifest import Manifest
+from components._core.rules import register_rules
 from components._core.workload import container, deployment_spec, http_probe, pod_spec
-from components.kserve import runtime, upstream
+from components.kserve import rules, runtime, upstream
 from components.kserve.config import UPSTREAM, KserveConfig
 from components.kserve.settings import controller_settings
 
@@ -53,6 +54,8 @@ class KserveComponent(Component[KserveConfig]):
         served = self._runtime(admission)
         account = self._models(served)
         self._monitor(namespace)
+        watched = [*rules.groups(self.config), rules.certificate(self.certificate.expires)]
+        register_rules(self, self.needs.get(MetricsStore), watched)
         return Promises(
             ModelServing(
                 namespace=self.config.namespace,

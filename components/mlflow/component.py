@@ -21,7 +21,9 @@ from components._core.contracts import (
     ObjectStore,
     SqlDatabase,
 )
+from components._core.rules import register_rules
 from components._core.workload import container, deployment_spec, http_probe, pod_spec
+from components.mlflow import rules
 from components.mlflow.config import MlflowConfig
 
 __all__ = ["MlflowComponent"]
@@ -54,6 +56,7 @@ class MlflowComponent(Component[MlflowConfig]):
         credentials = self._credentials(database, bucket)
         server = self._server(bucket, credentials, [database.ready, bucket.ready])
         self._monitor()
+        register_rules(self, self.needs.get(MetricsStore), rules.groups())
         # Whoever gets the URL waits for the server that answers there.
         url = server.id.apply(lambda _: f"http://{self.host}:{PORT}")
         return Promises(

@@ -13,8 +13,10 @@ import pulumi_kubernetes as kubernetes
 from components._core import images
 from components._core.component import Component, Promises, labels
 from components._core.config import Resources
-from components._core.contracts import Bucket, ObjectStore
+from components._core.contracts import Bucket, MetricsStore, ObjectStore
+from components._core.rules import register_rules
 from components._core.workload import container, http_probe, pod_spec, pod_template, stateful_server
+from components.object_store import rules
 from components.object_store.config import ObjectStoreConfig
 
 __all__ = ["ObjectStoreComponent"]
@@ -37,6 +39,7 @@ class ObjectStoreComponent(Component[ObjectStoreConfig]):
     """One server, one volume; each claim is a Job that creates a bucket and its owner, and may run again."""
 
     config_class = ObjectStoreConfig
+    uses = (MetricsStore,)
     provides = (ObjectStore,)
 
     def deploy(self) -> Promises:
@@ -58,6 +61,7 @@ class ObjectStoreComponent(Component[ObjectStoreConfig]):
             size=self.config.storage,
             protect=self.config.protect,
         )
+        register_rules(self, self.needs.get(MetricsStore), rules.groups())
         self.claimed: set[str] = set()
         return Promises(ObjectStore(claim=self.claim))
 

@@ -11,9 +11,10 @@ import pulumi_kubernetes as kubernetes
 from components._core import images
 from components._core.component import Component, Promises, labels
 from components._core.config import Resources
-from components._core.contracts import Database, Login, SqlDatabase
+from components._core.contracts import Database, Login, MetricsStore, SqlDatabase
+from components._core.rules import register_rules
 from components._core.workload import container, pod_spec, pod_template, stateful_server, tcp_probe
-from components.postgres import files
+from components.postgres import files, rules
 from components.postgres.config import PostgresConfig
 
 __all__ = ["PostgresComponent"]
@@ -29,6 +30,7 @@ class PostgresComponent(Component[PostgresConfig]):
     """One server, one volume; each claim is a Job that creates a database and its owner, and may run again."""
 
     config_class = PostgresConfig
+    uses = (MetricsStore,)
     provides = (SqlDatabase,)
 
     def deploy(self) -> Promises:
@@ -49,6 +51,7 @@ class PostgresComponent(Component[PostgresConfig]):
             size=self.config.storage,
             protect=self.config.protect,
         )
+        register_rules(self, self.needs.get(MetricsStore), rules.groups())
         self.claimed: set[str] = set()
         return Promises(SqlDatabase(claim=self.claim))
 

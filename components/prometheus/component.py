@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,8 +13,9 @@ from components._core.component import PART_OF, Component, Promises, labels
 from components._core.config import Resources
 from components._core.contracts import AlertRouter, MetricsStore
 from components._core.manifest import Manifest
+from components._core.rules import register_rules
 from components._core.workload import USER, container, deployment_spec, http_probe, pod_spec, volume_claim
-from components.prometheus import roles, rules, scraping
+from components.prometheus import roles, routing, rules, scraping
 from components.prometheus.config import ALERTMANAGER, PROMETHEUS, UPSTREAM, PrometheusConfig
 from components.prometheus.definitions import definitions
 
@@ -65,13 +65,15 @@ class PrometheusComponent(Component[PrometheusConfig]):
         self._prometheus(operator)
         self._kube_state_metrics()
         self._monitors()
+        store = MetricsStore(
+            url=pulumi.Output.from_input(self._url("prometheus")),
+            selector=PART_OF,
+            namespace=self.namespace,
+            ready=group,
+        )
+        register_rules(self, store, rules.groups())
         return Promises(
-            MetricsStore(
-                url=pulumi.Output.from_input(self._url("prometheus")),
-                selector=PART_OF,
-                namespace=self.namespace,
-                ready=group,
-            ),
+            store,
             AlertRouter(
                 url=pulumi.Output.from_input(self._url("alertmanager")),
                 selector=PART_OF,
@@ -211,8 +213,7 @@ class PrometheusComponent(Component[PrometheusConfig]):
         secret = kubernetes.core.v1.Secret(
             "alertmanager-config",
             metadata={"namespace": self.namespace, "labels": labels("alertmanager")},
-            # The address of a webhook is often all that it takes to post there.
-            string_data={"alertmanager.yaml": pulumi.Output.secret(alertmanager_settings(self.config.alert_webhooks))},
+            string_data={"alertmanager.yaml": pulumi.Output.secret(routing.settings(self.config.receivers))},
             opts=self.options(),
         )
         kubernetes.apiextensions.CustomResource(
@@ -228,8 +229,9 @@ class PrometheusComponent(Component[PrometheusConfig]):
                 "automountServiceAccountToken": False,
                 "configSecret": secret.metadata.name,
                 "retention": "120h",
-                # Nothing but this Secret configures it: an AlertmanagerConfig would have to carry a label nobody gives.
-                "alertmanagerConfigSelector": None,
+                # Programs of the platform that want to be told add a route each, to alerts of every namespace.
+                "alertmanagerConfigSelector": {"matchLabels": PART_OF},
+                "alertmanagerConfigMatcherStrategy": {"type": "None"},
             },
             opts=self.options(depends_on=[operator]),
         )
@@ -303,7 +305,7 @@ class PrometheusComponent(Component[PrometheusConfig]):
         )
 
     def _monitors(self) -> None:
-        """Have the four programs scraped, and watch over the platform."""
+        """Have the four programs scraped."""
         for app in PORTS:
             endpoint: dict[str, Any] = {
                 "port": "web" if app in {"prometheus", "alertmanager"} else "http",
@@ -324,32 +326,6 @@ class PrometheusComponent(Component[PrometheusConfig]):
                 },
                 opts=self.options(depends_on=self.defined),
             )
-        kubernetes.apiextensions.CustomResource(
-            "rules",
-            api_version=API,
-            kind="PrometheusRule",
-            metadata=self._metadata("platform"),
-            spec={"groups": rules.groups()},
-            opts=self.options(depends_on=self.defined),
-        )
-
-
-def alertmanager_settings(webhooks: Sequence[str]) -> str:
-    """Return alertmanager.yaml (here JSON): alerts go to every webhook; the watchdog's go nowhere else than the API."""
-    receiver = {"name": "webhooks", "webhook_configs": [{"url": url, "send_resolved": True} for url in webhooks]}
-    return json.dumps(
-        {
-            "route": {
-                "receiver": "webhooks" if webhooks else "nowhere",
-                "group_by": ["alertname", "namespace"],
-                "group_wait": "10s",
-                "group_interval": "1m",
-                "repeat_interval": "12h",
-            },
-            "receivers": [{"name": "nowhere"}, *([receiver] if webhooks else [])],
-        },
-        indent=1,
-    )
 
 
 def retention_size(storage: str) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import pydantic
 
 from components._core.artefacts import GoModule
-from components._core.config import ComponentConfig, Quantity, Resources
+from components._core.config import ComponentConfig, DnsName, Quantity, Resources, Settings
+from components._core.rules import Owner, Severity
 
-__all__ = ["ALERTMANAGER", "PROMETHEUS", "UPSTREAM", "Duration", "PrometheusConfig", "Webhook"]
+__all__ = ["ALERTMANAGER", "PROMETHEUS", "UPSTREAM", "Duration", "PrometheusConfig", "Receiver", "Webhook"]
 
 UPSTREAM = GoModule(
     "github.com/prometheus-operator/prometheus-operator", "v0.85.0", "h1:M5xLCLEoaW2IJfnuCwFzzpL+jSVQu3KGT84Pye+fW8s="
@@ -29,6 +31,22 @@ Webhook = Annotated[str, pydantic.StringConstraints(pattern=r"^https?://[^\s]+$"
 """A URL that alerts are posted to."""
 
 
+class Receiver(Settings):
+    """Somebody who is told of alerts, by a webhook in Alertmanager's format."""
+
+    url: Webhook
+    """Where alerts are posted to. Encrypt it when it is all that one needs to post there."""
+
+    bearer_token: pydantic.SecretStr | None = None
+    """Sent along as `Authorization: Bearer`; an encrypted value."""
+
+    owners: tuple[Owner, ...] = ()
+    """Whose alerts; with none, everybody's."""
+
+    severities: Annotated[tuple[Severity, ...], pydantic.Field(min_length=1)] = ("critical", "warning")
+    """How serious they are; `none` is the watchdog, which then arrives every five minutes while all is well."""
+
+
 class PrometheusConfig(ComponentConfig):
     """The operator, one Prometheus, one Alertmanager, kube-state-metrics, and rules that hold for every platform."""
 
@@ -41,8 +59,9 @@ class PrometheusConfig(ComponentConfig):
     storage: Quantity = "5Gi"
     """Size of the volume of Prometheus; older samples go before it is full."""
 
-    alert_webhooks: tuple[Webhook, ...] = ()
-    """Where Alertmanager posts alerts. With none, alerts are seen in its API and go nowhere."""
+    receivers: Mapping[DnsName, Receiver] = pydantic.Field(default={})
+    """Who is told of alerts, by a name of your own. With none, alerts are seen in the API of Alertmanager and by the
+    programs of the platform that asked for them."""
 
     prometheus: Resources = Resources.model_validate(
         {"cpu": "50m", "memory": "96Mi", "cpuLimit": "1", "memoryLimit": "768Mi"}

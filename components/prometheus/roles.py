@@ -52,7 +52,7 @@ PROMETHEUS: list[dict[str, Any]] = [
 ]
 
 KUBE_STATE_METRICS: list[dict[str, Any]] = [
-    {"api_groups": [""], "resources": ["pods", "persistentvolumeclaims"], "verbs": ["list", "watch"]},
+    {"api_groups": [""], "resources": ["nodes", "pods", "persistentvolumeclaims"], "verbs": ["list", "watch"]},
     {"api_groups": ["apps"], "resources": ["deployments", "statefulsets"], "verbs": ["list", "watch"]},
     {"api_groups": ["batch"], "resources": ["jobs"], "verbs": ["list", "watch"]},
 ]

@@ -9,20 +9,34 @@ __all__ = ["STATE_METRICS", "STATE_RESOURCES", "kubelet"]
 
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount/token"  # noqa: S105 (a path)
 
-CONTAINERS = ("container_cpu_usage_seconds_total", "container_memory_working_set_bytes")
-"""Of several hundred series per container these two say what it costs."""
+CONTAINERS = (
+    "container_cpu_cfs_periods_total",
+    "container_cpu_cfs_throttled_periods_total",
+    "container_cpu_usage_seconds_total",
+    "container_memory_working_set_bytes",
+)
+"""Of several hundred series per container these say what it costs and whether it is held back."""
 
-VOLUMES = ("kubelet_volume_stats_available_bytes", "kubelet_volume_stats_capacity_bytes")
+DISKS = ("container_fs_limit_bytes", "container_fs_usage_bytes")
+"""Of the node itself; what a container writes beside its volumes is on the same disks."""
 
-STATE_RESOURCES = ("deployments", "jobs", "persistentvolumeclaims", "pods", "statefulsets")
+KUBELET = (
+    "kubelet_certificate_manager_client_ttl_seconds",
+    "kubelet_volume_stats_available_bytes",
+    "kubelet_volume_stats_capacity_bytes",
+)
+
+STATE_RESOURCES = ("deployments", "jobs", "nodes", "persistentvolumeclaims", "pods", "statefulsets")
 
 STATE_METRICS = (
     "kube_deployment_spec_replicas",
     "kube_deployment_status_replicas_available",
     "kube_job_failed",
+    "kube_node_status_condition",
     "kube_persistentvolumeclaim_status_phase",
     "kube_pod_container_resource_limits",
     "kube_pod_container_resource_requests",
+    "kube_pod_container_status_last_terminated_reason",
     "kube_pod_container_status_restarts_total",
     "kube_pod_container_status_waiting_reason",
     "kube_pod_status_phase",
@@ -36,9 +50,18 @@ def kubelet() -> str:
     """Return the scrape configurations of every node's kubelet, as the YAML (here JSON) that Prometheus reads."""
     return json.dumps(
         [
-            _job("kubelet", "/metrics", VOLUMES, []),
-            # An empty container is the sum of a pod or of a slice of the node: read it and everything counts twice.
-            _job("cadvisor", "/metrics/cadvisor", CONTAINERS, [_drop_without("container"), _forget("image")]),
+            _job("kubelet", "/metrics", KUBELET, []),
+            _job(
+                "cadvisor",
+                "/metrics/cadvisor",
+                CONTAINERS + DISKS,
+                [
+                    # An empty container is the sum of a pod or of a slice of the node: read it and all counts twice.
+                    _drop(f";.*;({'|'.join(CONTAINERS)})"),
+                    _drop(f".*;/.+;({'|'.join(DISKS)})"),
+                    _forget("image"),
+                ],
+            ),
         ],
         indent=1,
     )
@@ -63,8 +86,9 @@ def _job(name: str, path: str, keep: tuple[str, ...], relabelings: list[dict[str
     }
 
 
-def _drop_without(label: str) -> dict[str, Any]:
-    return {"source_labels": [label], "regex": "", "action": "drop"}
+def _drop(regex: str) -> dict[str, Any]:
+    """Drop what has such a container, cgroup and name, joined by `;`."""
+    return {"source_labels": ["container", "id", "__name__"], "regex": regex, "action": "drop"}
 
 
 def _forget(label: str) -> dict[str, Any]:

@@ -32,6 +32,18 @@ def test_certificate_is_made_again_when_a_name_changes() -> None:
     assert changed.replaces == ["names"]
 
 
+def test_certificate_of_an_older_release_is_kept_and_its_expiry_read() -> None:
+    provider = generated._ServerCertificateProvider()
+    made = provider.create({"names": NAMES}).outs
+    assert made is not None
+    olds = {key: value for key, value in made.items() if key != "expires"}
+    difference = provider.diff("id", olds, {"names": NAMES})
+    assert (difference.changes, difference.replaces) == (True, [])
+    assert provider.update("id", olds, {"names": NAMES}).outs == made
+    certificate = x509.load_pem_x509_certificate(made["certificate"].encode())
+    assert made["expires"] == certificate.not_valid_after_utc.timestamp()
+
+
 @pytest.mark.parametrize("length", [16, 32, 64])
 def test_password_has_its_length_and_stays(length: int) -> None:
     provider = generated._PasswordProvider()
