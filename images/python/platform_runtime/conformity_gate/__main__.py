@@ -1,0 +1,41 @@
+"""Run the gate: `python -m platform_runtime.conformity_gate`, configured by environment variables."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import uvicorn
+
+from platform_runtime.conformity_gate.auditor import Auditor
+from platform_runtime.conformity_gate.cluster import Cluster
+from platform_runtime.conformity_gate.gate import Gate, Place
+from platform_runtime.conformity_gate.registry import Registry
+from platform_runtime.conformity_gate.server import PORT, Watch, application
+from platform_runtime.conformity_gate.settings import Settings, SettingsError
+
+
+def main() -> int:
+    """Serve until the process is told to stop."""
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", level=logging.INFO)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = Settings.of(os.environ)
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    gate = Gate(
+        auditor=Auditor(settings.auditor_url, settings.auditor_token, settings.hook),
+        registry=Registry(settings.registry_url),
+        cluster=Cluster(),
+        place=Place(settings.namespace, settings.artefact_root),
+        policy=settings.policy,
+    )
+    watch = Watch(gate, settings.interval.total_seconds())
+    uvicorn.run(application(gate, watch), host="0.0.0.0", port=PORT, access_log=False)  # noqa: S104 (a pod's own network)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
