@@ -1,0 +1,121 @@
+"""Read windows of the log, in a pod: for monitoring, which sees many rows and keeps few."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import orjson
+import pandas as pd
+import sqlalchemy
+from sqlalchemy import Engine, text
+
+__all__ = ["CHUNK", "served", "windows"]
+
+CHUNK = 20_000
+"""Rows in memory at once."""
+
+_WINDOW = """
+SELECT p.request_id, p.row, p.at, r.latency_ms, r.status, p.inputs::text AS inputs, p.output::text AS output,
+       label.value::text AS label, label.attributes::text AS attributes, label.received_at AS labelled_at,
+       feedback.value::text AS feedback, business.value::text AS business
+FROM predictions AS p JOIN requests AS r USING (request_id) {truths}
+WHERE p.model = :model AND p.version = :version AND p.at >= :since AND p.at < :until
+"""
+
+_TRUTH = """
+LEFT JOIN LATERAL (
+  SELECT value, attributes, received_at FROM truths AS t
+  WHERE t.request_id = p.request_id AND t.kind = '{kind}' AND NOT t.superseded AND (t.row = p.row OR t.row IS NULL)
+  ORDER BY t.row NULLS LAST LIMIT 1
+) AS {kind} ON true
+"""
+"""What is said of one row counts before what is said of the whole request."""
+
+_KINDS = ("label", "feedback", "business")
+
+
+def windows(  # noqa: PLR0917 (a window is these five)
+    url: str,
+    model: str,
+    version: str,
+    since: dt.datetime,
+    until: dt.datetime,
+    chunk: int = CHUNK,
+) -> Iterator[pd.DataFrame]:
+    """Give the rows that were predicted in a time, in parts of at most `chunk` rows and in no order.
+
+    Columns: `request_id`, `row`, `at`, `latency_ms`, `status`; `input.<name>` and `output.<name>`, where a list is
+    named by its places and a bare value is `output.0`; `label` and `labelled_at` (when it was received), missing where
+    there is none; `attribute.<name>` as sent with the label; `feedback`; `business.<name>`. Columns that no row of a
+    part has are not in it.
+    """
+    statement = text(_WINDOW.format(truths="".join(_TRUTH.format(kind=kind) for kind in _KINDS)))
+    values = {"model": model, "version": version, "since": since, "until": until}
+    engine = _engine(url)
+    try:
+        # The server's cursor: the client's would bring all rows into memory first.
+        with engine.connect().execution_options(yield_per=chunk) as connection:
+            for part in connection.execute(statement, values).partitions(chunk):
+                yield _frame(part)
+    finally:
+        engine.dispose()
+
+
+def served(url: str) -> list[tuple[str, str, dt.datetime, dt.datetime, int]]:
+    """Return model, version, first and last time and number of rows of everything that has predictions."""
+    engine = _engine(url)
+    try:
+        with engine.connect() as connection:
+            found = connection.execute(
+                text("SELECT model, version, min(at), max(at), count(*) FROM predictions GROUP BY 1, 2 ORDER BY 1, 2")
+            )
+            return [(row[0], row[1], row[2], row[3], row[4]) for row in found]
+    finally:
+        engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args={"connect_timeout": 5})
+
+
+def _frame(rows: Sequence[Any]) -> pd.DataFrame:
+    columns = list(zip(*rows, strict=True))
+    names = ("request_id", "row", "at", "latency_ms", "status")
+    frame = pd.DataFrame(dict(zip(names, columns[:5], strict=True)))
+    frame["latency_ms"] = frame["latency_ms"].astype(float)
+    frame["status"] = frame["status"].astype("Int32")
+    inputs, output, label, attributes, labelled_at, feedback, business = columns[5:]
+    parts = [
+        frame,
+        _spread("input", inputs),
+        _spread("output", output),
+        pd.DataFrame({"label": _loaded(label), "labelled_at": pd.to_datetime(pd.Series(labelled_at), utc=True)}),
+        _spread("attribute", attributes),
+        pd.DataFrame({"feedback": _loaded(feedback)}),
+        _spread("business", business),
+    ]
+    return pd.concat(parts, axis="columns")
+
+
+def _loaded(texts: Sequence[str | None]) -> list[Any]:
+    """Decode a column of JSON at once, which takes a tenth of the time of one by one."""
+    found: list[Any] = orjson.loads(f"[{','.join(each or 'null' for each in texts)}]")
+    return found
+
+
+def _spread(prefix: str, texts: Sequence[str | None]) -> pd.DataFrame:
+    """Return a column of JSON as one column per name; a value that is missing in one row is missing there."""
+    rows = [
+        value
+        if isinstance(value, dict)
+        else dict(enumerate(value))
+        if isinstance(value, list)
+        else {}
+        if value is None
+        else {0: value}
+        for value in _loaded(texts)
+    ]
+    frame = pd.DataFrame.from_records(rows, index=range(len(rows)))
+    return frame.rename(columns=lambda name: f"{prefix}.{name}")
