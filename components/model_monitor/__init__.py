@@ -1,0 +1,1 @@
+"""Watches served models: data quality, drift, performance and fairness, from the prediction log."""
