@@ -23,6 +23,7 @@ from mlops.errors import MlopsError
 __all__ = ["app", "main"]
 
 _AREAS = {
+    "dash": "mlops.dash.cli",
     "evidence": "mlops.evidence.cli",
     "images": "mlops.images.cli",
     "loop": "mlops.loop.cli",

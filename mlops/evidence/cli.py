@@ -18,7 +18,9 @@ from mlops.loop.cluster import Cluster
 
 __all__ = ["app"]
 
-app = typer.Typer(help="What was done to a stack, by whom and from which commit: recorded, shown, checked.")
+app = typer.Typer(
+    add_completion=False, help="What was done to a stack, by whom and from which commit: recorded, shown, checked."
+)
 
 _WIDE = 160
 """Columns of the table in a file or a pipe."""

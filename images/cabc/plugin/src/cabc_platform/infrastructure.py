@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Literal
 
 from cabc.document.base import Slug
 from cabc.document.interfaces import Extracting
-from cabc.interfaces.base import ExtractError, Retrieved, RetrieveError, SubjectFacts, Value
+from cabc.interfaces.base import Connection, ExtractError, Retrieved, RetrieveError, SubjectFacts, Value
 from cabc.interfaces.beneath import read_beneath
-from cabc.interfaces.connections import Connection, KubernetesConnection, Network, OptionalPath
+from cabc.interfaces.connections import KubernetesConnection, Network, OptionalPath
 from cabc.interfaces.extraction import extract
 from cabc.interfaces.guarded import GuardedPlugin
 from cabc.interfaces.kubernetes import access

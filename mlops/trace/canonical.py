@@ -1,0 +1,38 @@
+"""Digests over data, spelled as RFC 8785 says, so that everybody who has the data gets the same."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import rfc8785
+
+__all__ = ["data_digest", "digest"]
+
+_SAFE = 2**53
+"""Whole numbers below this have one spelling as integer and as double."""
+
+
+def digest(content: bytes) -> str:
+    """Return the SHA-256 of bytes, with the algorithm in front."""
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def data_digest(value: Any) -> str:
+    """Return the digest of plain data. Numbers are doubles, as the RFC has them; NaN and infinities are null."""
+    return digest(rfc8785.dumps(_doubles(value)))
+
+
+def _doubles(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _doubles(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_doubles(each) for each in value]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    number = float(value)
+    if not math.isfinite(number):
+        return None
+    return int(number) if number.is_integer() and abs(number) < _SAFE else number
