@@ -145,6 +145,14 @@ GATE = Row(
     "Gate",
     (
         Panel(
+            "Looks of the gate that failed",
+            "In the last hour, by what did not answer. While it fails the gate changes nothing.",
+            Kind.STAT,
+            Unit.NUMBER,
+            one("sum by (source) (increase(conformity_gate_failures_total[1h]))", "{{source}}"),
+            above(1, 10),
+        ),
+        Panel(
             "Decisions",
             "What the gate decided in the last hour: who got the alias `champion`, who lost it.",
             Kind.LINES,

@@ -103,6 +103,9 @@ class Query:
     legend: str
     """Name of a series; `{{label}}` stands for the value of a label."""
 
+    judged: bool = True
+    """False where the panel's thresholds are not about this series, such as the end of an interval."""
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -138,10 +141,14 @@ def words(**known: tuple[float, Level]) -> dict[float, tuple[str, Level]]:
 
 @dataclass(frozen=True)
 class Row:
-    """Panels that belong together."""
+    """Panels that belong together. Numbers come first, so that panels of one height stand side by side."""
 
     title: str
     panels: tuple[Panel, ...]
+
+    def __post_init__(self) -> None:
+        ordered = sorted(self.panels, key=lambda panel: panel.kind is not Kind.STAT)
+        object.__setattr__(self, "panels", tuple(ordered))
 
 
 @dataclass(frozen=True)

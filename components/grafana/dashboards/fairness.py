@@ -19,8 +19,8 @@ def with_interval(metric: str) -> tuple[Query, ...]:
     """Return the queries for a metric and the ends of its 95 % interval."""
     return (
         Query(measured(metric), WHO),
-        Query(f'{BY} (model_fairness_low{{metric="{metric}"}})', f"{WHO} low end"),
-        Query(f'{BY} (model_fairness_high{{metric="{metric}"}})', f"{WHO} high end"),
+        Query(f'{BY} (model_fairness_low{{metric="{metric}"}})', f"{WHO} low end", judged=False),
+        Query(f'{BY} (model_fairness_high{{metric="{metric}"}})', f"{WHO} high end", judged=False),
     )
 
 

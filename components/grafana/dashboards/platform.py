@@ -113,6 +113,29 @@ ROOM = Row(
             above(0.8, 0.95),
         ),
         Panel(
+            "CPU held back",
+            "Share of the time in which a container wanted to run and its limit said no: the ten that suffer most.",
+            Kind.BARS,
+            Unit.RATIO,
+            one(
+                "topk(10, sum by (namespace, pod, container) (rate(container_cpu_cfs_throttled_periods_total[5m]))"
+                " / sum by (namespace, pod, container) (rate(container_cpu_cfs_periods_total[5m])))",
+                "{{namespace}}/{{pod}} {{container}}",
+            ),
+            above(0.25, 0.5),
+        ),
+        Panel(
+            "Disks of nodes",
+            "How full the disks of the nodes are: images, volumes that are folders, what containers write.",
+            Kind.BARS,
+            Unit.RATIO,
+            one(
+                "max by (node, device) (container_fs_usage_bytes / container_fs_limit_bytes)",
+                "{{node}} {{device}}",
+            ),
+            above(0.8, 0.9),
+        ),
+        Panel(
             "Volumes in use",
             "How full each volume is. Volumes that are folders of a node do not tell.",
             Kind.BARS,

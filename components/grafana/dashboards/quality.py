@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from components.grafana.dashboards.definition import Dashboard, Kind, Panel, Query, Row, Unit, above, one
+from components.grafana.dashboards.definition import Dashboard, Kind, Panel, Row, Unit, above, one
 
 __all__ = ["DASHBOARD"]
 
@@ -43,10 +43,10 @@ WINDOW = Row(
         ),
         Panel(
             "Time of one look",
-            "How long the monitor takes for a window.",
+            "How long the monitor takes to measure everything that is served.",
             Kind.LINES,
             Unit.SECONDS,
-            one("max by (model, version) (model_monitor_duration_seconds)", MODEL),
+            one("max(model_monitor_duration_seconds)", "all models"),
         ),
         Panel(
             "Looks that failed in the last hour",
@@ -144,17 +144,23 @@ OUTPUT = Row(
             one("max by (model, version, metric) (model_business)", f"{MODEL} {{{{metric}}}}"),
         ),
         Panel(
-            "Performance now",
-            "The latest value of every metric, with the number of rows it rests on.",
-            Kind.TABLE,
+            "Performance since training",
+            "Each metric minus what it was on the rows that training had not seen. Errors (brier) are better when they"
+            " fall, everything else when it rises.",
+            Kind.BARS,
             Unit.SCORE,
-            (
-                Query("max by (model, version, metric) (model_performance)", f"{MODEL} {{{{metric}}}}"),
-                Query(
-                    'label_replace(max by (model, version) (model_window_labelled_rows), "metric", "rows", "", "")',
-                    f"{MODEL} rows",
-                ),
+            one(
+                "max by (model, version, metric) (model_performance)"
+                " - max by (model, version, metric) (model_performance_reference)",
+                f"{MODEL} {{{{metric}}}}",
             ),
+        ),
+        Panel(
+            "Feedback",
+            "Mean of what users said of decisions, as told to the prediction log.",
+            Kind.LINES,
+            Unit.SCORE,
+            one("max by (model, version, metric) (model_feedback)", f"{MODEL} {{{{metric}}}}"),
         ),
     ),
 )

@@ -91,6 +91,20 @@ MODELS = Row(
             ),
         ),
         Panel(
+            "Failed, by window",
+            "Share of requests that failed over an hour and over six: what the alerts on the error budget compare with"
+            " the objective.",
+            Kind.LINES,
+            Unit.RATIO,
+            tuple(
+                Query(
+                    f"model:request_failures:ratio_rate{window}", f"{{{{model_name}}}} {{{{model_version}}}} {window}"
+                )
+                for window in ("1h", "6h")
+            ),
+            above(0.01, 0.05),
+        ),
+        Panel(
             "CPU of model servers",
             "Cores that the model's own process uses, averaged over five minutes.",
             Kind.LINES,
@@ -112,7 +126,9 @@ MODELS = Row(
             "Every model server with the version, run and digest that it loaded; the number of servers of each.",
             Kind.TABLE,
             Unit.NUMBER,
-            one(f"count by ({MODEL}, run_id, digest) (model_info)", "{{model_name}} {{model_version}}"),
+            one(
+                f"count by ({MODEL}, run_id, digest) (model_info)", "{{model_name}} {{model_version}} of run {{run_id}}"
+            ),
         ),
     ),
 )
@@ -158,6 +174,29 @@ LOG = Row(
             Kind.STAT,
             Unit.PER_SECOND,
             one("sum(rate(prediction_log_stored_rows_total[5m]))"),
+        ),
+        Panel(
+            "Disk of the log",
+            "Share of the spool's room in use. At 100 % events are refused; serving goes on.",
+            Kind.STAT,
+            Unit.RATIO,
+            one("max(prediction_log_spool_bytes / prediction_log_spool_limit_bytes)"),
+            above(0.5, 0.9),
+        ),
+        Panel(
+            "Refused in the last hour",
+            "Events and truths that the log did not take: they are wrong, or it has no room.",
+            Kind.STAT,
+            Unit.NUMBER,
+            one("sum(increase(prediction_log_refused_total[1h])) or vector(0)"),
+            above(1, 100),
+        ),
+        Panel(
+            "Truths without a prediction",
+            "Labels and feedback whose request is not in the log: too early, or about something else.",
+            Kind.STAT,
+            Unit.NUMBER,
+            one("max(prediction_log_unmatched_truths)"),
         ),
         Panel(
             "Database of the log",

@@ -1,0 +1,1 @@
+"""`mlops dash`: the platform's dashboards without Grafana, in a terminal or as one HTML file."""
