@@ -20,6 +20,7 @@ from components._core.contracts import (
     ModelServing,
     ObjectStore,
     PipelineRunner,
+    PredictionLog,
 )
 from components.pipeline_jobs.config import PipelineJobsConfig
 from components.pipeline_jobs.job import job
@@ -40,7 +41,7 @@ class PipelineJobsComponent(Component[PipelineJobsConfig]):
 
     config_class = PipelineJobsConfig
     requires = (KubernetesCluster, ExperimentTracker, ObjectStore)
-    uses = (ModelRegistry, ModelServing, MetricsStore)
+    uses = (ModelRegistry, ModelServing, MetricsStore, PredictionLog)
     provides = (PipelineRunner,)
 
     def deploy(self) -> Promises:
@@ -136,4 +137,6 @@ class PipelineJobsComponent(Component[PipelineJobsConfig]):
             places["SERVING_RUNTIME"] = serving.runtime
         if metrics := self.needs.get(MetricsStore):
             places["PROMETHEUS_URL"] = metrics.url
+        if log := self.needs.get(PredictionLog):
+            places["PREDICTION_LOG_URL"] = log.url
         return places

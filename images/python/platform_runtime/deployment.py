@@ -2,7 +2,7 @@
 
 For the deploy step of a pipeline: `deploy("loan-approval", "3", rows)`. Where things are comes from the environment
 that the platform gives every run: MLFLOW_TRACKING_URI, REGISTRY_ARTEFACT_ROOT, SERVING_NAMESPACE, SERVING_RUNTIME,
-SERVING_SERVICE_ACCOUNT.
+SERVING_SERVICE_ACCOUNT. With PREDICTION_LOG_URL, what is asked and answered is logged there.
 """
 
 from __future__ import annotations
@@ -35,6 +35,10 @@ GROUP, GENERATION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
 
 STEADY = 10
 """Answers in a row that have to come from the new version; requests are spread over all ready pods."""
+
+
+GRACE = 15
+"""Seconds that a pod with a logger has to stop."""
 
 
 class DeploymentError(Exception):
@@ -146,8 +150,10 @@ def resolve(name: str, version: str, client: Any, artefact_root: str) -> Version
     )
 
 
-def inference_service(service: str, namespace: str, version: Version, *, runtime: str, account: str) -> dict[str, Any]:
-    """Return the InferenceService that serves exactly this version and says so."""
+def inference_service(
+    service: str, namespace: str, version: Version, *, runtime: str, account: str, log_url: str = ""
+) -> dict[str, Any]:
+    """Return the InferenceService that serves exactly this version, says so, and is logged where there is a log."""
     return {
         "apiVersion": f"{GROUP}/{GENERATION}",
         "kind": "InferenceService",
@@ -169,8 +175,25 @@ def inference_service(service: str, namespace: str, version: Version, *, runtime
                 "automountServiceAccountToken": False,
                 "minReplicas": 1,
                 "model": {"modelFormat": {"name": "mlflow"}, "runtime": runtime, "storageUri": version.uri},
+                **(_logged(log_url) if log_url else {}),
             }
         },
+    }
+
+
+def _logged(url: str) -> dict[str, Any]:
+    """Return what has KServe put its logger before the model server."""
+    return {
+        "logger": {
+            "mode": "all",
+            "url": url,
+            # A request whose answer never comes is told by these alone.
+            "metadataAnnotations": [
+                f"{ANNOTATION}/{name}" for name in ("model-name", "model-version", "run-id", "digest")
+            ],
+        },
+        # The logger stops half a minute after the last request; the model server drains in five seconds.
+        "terminationGracePeriodSeconds": GRACE,
     }
 
 
@@ -205,6 +228,7 @@ def deploy(
         wanted,
         runtime=environment["SERVING_RUNTIME"],
         account=environment["SERVING_SERVICE_ACCOUNT"],
+        log_url=environment.get("PREDICTION_LOG_URL", ""),
     )
     host = environment.get("SERVING_HOST", f"{service}-predictor.{namespace}.svc")
     url = f"http://{host}/v1/models/{service}:predict"

@@ -13,6 +13,7 @@ __all__ = [
     "EVENTS",
     "LAST_EVENT",
     "OLDEST",
+    "REASONS",
     "REFUSED",
     "ROWS",
     "SPOOLED",
@@ -29,6 +30,8 @@ EVENTS = Counter(
     ["kind", "outcome"],
 )
 REFUSED = Counter("prediction_log_refused", "Calls that were not acknowledged, by reason.", ["reason"])
+REASONS = ("no event", "too large", "busy", "slow", "spool full", "disk full", "disk")
+"""Of a refusal. The last five lose what should have been taken."""
 ROWS = Counter("prediction_log_stored_rows", "Rows of predictions that are in the database.")
 SPOOLED = Gauge("prediction_log_spooled_events", "Events that are durable and not in the database yet.")
 SPOOL_BYTES = Gauge("prediction_log_spool_bytes", "Size of the spool.")
@@ -41,7 +44,9 @@ APPEND = Histogram(
 )
 DATABASE_UP = Gauge("prediction_log_database_up", "Whether the last attempt to write to the database succeeded.")
 LAST_EVENT = Gauge(
-    "prediction_log_last_event_timestamp_seconds", "When a service was last heard of.", ["namespace", "service"]
+    "prediction_log_last_event_timestamp_seconds",
+    "When a service was last heard of.",
+    ["inference_namespace", "inference_service"],
 )
 DEAD_LETTERS = Gauge("prediction_log_dead_letters", "Accepted events that could not be read, and are kept.")
 UNMATCHED = Gauge("prediction_log_unmatched_truths", "Truths whose request is not in the log, or not yet.")
@@ -51,6 +56,10 @@ ARCHIVE_FAILURES = Counter("prediction_log_archive_failures", "Attempts to write
 for _kind in ("request", "response", "truth", "other"):
     for _outcome in ("accepted", "refused", "stored", "duplicate", "dead"):
         EVENTS.labels(_kind, _outcome)
+
+# A series that begins with its first event has no increase to be alerted of.
+for _reason in REASONS:
+    REFUSED.labels(_reason)
 
 SERVICES = 500
 """Services that have a series of their own: names come from events, and anybody may invent some."""

@@ -1,0 +1,119 @@
+"""Whether predictions are logged, and whether what is accepted gets where it belongs."""
+
+from __future__ import annotations
+
+from components._core.rules import Alert, Group
+
+__all__ = ["groups"]
+
+LOST = "spool full|disk full|disk|busy|slow"
+"""Reasons for which the collector refuses what it should have taken."""
+
+SILENT = 600
+"""Seconds without an event after which a model that answers is not logged."""
+
+WAITING = 300
+"""Seconds that an event may wait for the database."""
+
+
+def groups() -> list[Group]:
+    """Return the alerts about the collector, and about models whose events do not come."""
+    return [Group("collector", [*_accepting(), *_storing()]), Group("models", [_not_logged()])]
+
+
+def _accepting() -> list[Alert]:
+    return [
+        Alert(
+            "PredictionLogUnwatched",
+            'absent(up{namespace="prediction-log",job="prediction-log"})',
+            "5m",
+            "warning",
+            "Nobody reads the prediction log's metrics: no alert about it can fire.",
+            "platform",
+            derived=True,
+        ),
+        Alert(
+            "PredictionLogRefuses",
+            f'sum by (namespace, reason) (increase(prediction_log_refused_total{{reason=~"{LOST}"}}[5m])) > 0',
+            "0s",
+            "critical",
+            "The prediction log refuses events ({{ $labels.reason }}): predictions are served and not logged.",
+            "platform",
+        ),
+        Alert(
+            "PredictionLogRefuses",
+            'sum by (namespace, reason) (increase(prediction_log_refused_total{reason="too large"}[5m])) > 0',
+            "0s",
+            "warning",
+            "Requests or answers are larger than the prediction log takes: they are served and not logged.",
+            "platform",
+        ),
+    ]
+
+
+def _storing() -> list[Alert]:
+    return [
+        Alert(
+            "PredictionLogDatabaseDown",
+            "max by (namespace, pod) (prediction_log_database_up) == 0",
+            "2m",
+            "warning",
+            "The prediction log cannot write to its database; events wait in its spool.",
+            "platform",
+        ),
+        Alert(
+            "PredictionLogWaits",
+            "max by (namespace, pod) (prediction_log_spool_bytes / prediction_log_spool_limit_bytes) > 0.8",
+            "1m",
+            "critical",
+            "The prediction log's spool is {{ $value | humanizePercentage }} full; then events are refused.",
+            "platform",
+        ),
+        Alert(
+            "PredictionLogWaits",
+            f"max by (namespace, pod) (prediction_log_spool_oldest_seconds) > {WAITING}",
+            "1m",
+            "warning",
+            "Events have waited {{ $value | humanizeDuration }} for the prediction log's database.",
+            "platform",
+        ),
+        Alert(
+            "PredictionLogDeadLetters",
+            'sum by (namespace, kind) (increase(prediction_log_events_total{outcome="dead"}[15m])) > 0',
+            "0s",
+            "warning",
+            "The prediction log cannot read some events of kind {{ $labels.kind }}; they are kept as dead letters.",
+            "platform",
+        ),
+        Alert(
+            "PredictionLogNotArchived",
+            "sum by (namespace) (increase(prediction_log_archive_failures_total[30m])) >= 3",
+            "0s",
+            "warning",
+            "The prediction log cannot write Parquet files; its database keeps what is in none.",
+            "platform",
+        ),
+    ]
+
+
+def _not_logged() -> Alert:
+    asked = _of_service(f'increase(model_request_seconds_count{{outcome="answered"}}[{SILENT}s])', "model_name", "(.+)")
+    # Who asks for logging has KServe's agent beside the model.
+    logged = _of_service('kube_pod_container_resource_limits{container="agent"}', "pod", "(.+)-predictor-.+")
+    heard = (
+        "max by (namespace, service) (label_replace(label_replace(prediction_log_last_event_timestamp_seconds,"
+        ' "service", "$1", "inference_service", "(.+)"), "namespace", "$1", "inference_namespace", "(.+)"))'
+    )
+    return Alert(
+        "PredictionsNotLogged",
+        f"({asked} > 0 and {logged}) unless (time() - {heard} < {SILENT})",
+        "5m",
+        "critical",
+        "{{ $labels.namespace }}/{{ $labels.service }} answers and asks to be logged,"
+        " but the prediction log has not heard of it for ten minutes.",
+        "platform",
+    )
+
+
+def _of_service(series: str, label: str, pattern: str) -> str:
+    return f'max by (namespace, service) (label_replace({series}, "service", "$1", "{label}", "{pattern}"))'
