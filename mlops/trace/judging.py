@@ -290,7 +290,7 @@ def _image(chain: Sequence[Document], prediction: Mapping[str, Any], when: dt.da
         ", ".join(each["reference"].rpartition("/")[2] for each in served["images"]),
         [held, Check("digest of the model it served", str(served["digest"]), str(prediction["digest"]))],
         digest=served["images"][0]["digest"],
-        link=f"mlops evidence show {document.number}",
+        link=f"mlops evidence show {document.number} --stack {document.document['stack']}",
         facts={
             "images": served["images"],
             "inferenceService": place,

@@ -55,7 +55,7 @@ FILES = {
 def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, dict[str, str]]]:
     """Give a real MLflow of the image's environment, and a version that was registered as the pipeline does it."""
     python = image_environment.python()
-    with environment.mlflow_server(tmp_path_factory.mktemp("mlflow"), python) as server:
+    with environment.mlflow_server(tmp_path_factory.mktemp("mlflow"), python, seconds=240) as server:
         variables = {
             **os.environ,
             "MLFLOW_TRACKING_URI": server.url,
