@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import datetime as dt
+import re
 from typing import Any, cast
 
 from cabc.service.metrics import Metrics
@@ -47,7 +48,7 @@ def texts(file: str) -> set[str]:
     """Return the texts in a module of the image, whose environment is not this one; names of metrics are among them."""
     tree = ast.walk(ast.parse((RUNTIME / file).read_text()))
     found = {node.value for node in tree if isinstance(node, ast.Constant) and isinstance(node.value, str)}
-    return {text.removeprefix("conformity_gate_") for text in found}
+    return {text.removeprefix("conformity_gate_") for text in found if re.fullmatch(r"[a-z][a-z0-9_]*", text)}
 
 
 def exists(name: str, among: set[str]) -> bool:
