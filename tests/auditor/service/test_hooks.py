@@ -152,6 +152,16 @@ async def test_alertmanager_sends_the_secret_as_bearer(client: Client, record: D
     assert len(record.triggers(SUBJECT)) == len(record.triggers(OTHER)) == 1  # repeated within the window: one run
 
 
+@pytest.mark.parametrize("label", ["model", "model_name", "registered_model"])
+async def test_an_alert_names_a_registered_model(client: Client, record: DatabaseRecord, label: str) -> None:
+    body = {"version": "4", "alerts": [{"status": "firing", "labels": {"alertname": "Drift", label: SUBJECT}}]}
+    headers = {"Authorization": f"Bearer {HOOK_SECRET.decode()}"}
+    async with client() as sender:
+        assert (await sender.post("/hooks/alerts", json=body, headers=headers)).status_code == 202
+    assert len(record.triggers(SUBJECT)) == 1
+    assert record.triggers(OTHER) == []
+
+
 async def test_a_webhook_names_only_its_own_subjects(client: Client, record: DatabaseRecord) -> None:
     async with client() as sender:
         answer = await sender.post("/hooks/shop", **message({"subject": SUBJECT}))

@@ -172,10 +172,8 @@ def _labelled(subject: SubjectSelector, labels: dict[str, Any]) -> bool:
     """Match `cabc_subject`, the registered model, or namespace and name of the InferenceService."""
     if labels.get("cabc_subject") == subject.name:
         return True
-    if subject.registered_model is not None and subject.registered_model in {
-        labels.get("model_name"),
-        labels.get("registered_model"),
-    }:
+    models = {labels.get(name) for name in ("model", "model_name", "registered_model")}
+    if subject.registered_model is not None and subject.registered_model in models:
         return True
     service = labels.get("inferenceservice") or labels.get("inference_service")
     place = labels.get("namespace") or labels.get("exported_namespace")
