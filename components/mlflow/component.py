@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -88,6 +89,10 @@ class MlflowComponent(Component[MlflowConfig]):
             metadata={"namespace": self.namespace, "labels": labels(self.name)},
             string_data={
                 "backend-store-uri": pulumi.Output.secret(address),
+                "webhook-key": self.password("webhooks").apply(
+                    # A key of Fernet: 32 bytes, here the digits themselves.
+                    lambda digits: base64.urlsafe_b64encode(digits.encode()).decode()
+                ),
                 "access-key": bucket.access_key,
                 "secret-key": bucket.secret_key,
             },
@@ -154,6 +159,12 @@ class MlflowComponent(Component[MlflowConfig]):
                 **env,
                 # Jobs are scorers of GenAI traces; their runner and queues take 1.8 GiB.
                 "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+                # Who is told of the registry is in the cluster, behind its network policies: by http, at a private
+                # address. Their secrets are encrypted in the database.
+                "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+                "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+                "MLFLOW_WEBHOOK_CACHE_TTL": "5",
+                "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": from_secret("webhook-key"),
                 "MLFLOW_S3_ENDPOINT_URL": bucket.endpoint,
                 "MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": "path",
                 "AWS_DEFAULT_REGION": bucket.region,

@@ -75,6 +75,13 @@ def test_server_is_one_process_that_calls_nobody(server: Any) -> None:
     assert environment["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
+def test_registry_may_tell_who_is_in_the_cluster(server: Any) -> None:
+    environment = variables(server)
+    assert environment["MLFLOW_WEBHOOK_ALLOWED_SCHEMES"] == "http,https"
+    assert environment["MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS"] == "true"
+    assert environment["MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY"]["secretKeyRef"]["key"] == "webhook-key"
+
+
 def test_artefacts_go_to_the_claimed_bucket(server: Any) -> None:
     assert argument(server, "artifacts-destination") == "s3://mlflow/artifacts"
     environment = variables(server)
