@@ -24,7 +24,10 @@ from mlops.loop.cluster import Cluster
 __all__ = ["BY_HAND", "connect", "drift", "last", "record", "record_quietly"]
 
 BY_HAND = "mlops evidence record"
-"""The command that is not itself the operation it records."""
+"""Also what is said to have told of operations that somebody typed before."""
+
+_OPERATING = {"mlops up", "mlops down"}
+"""Commands whose last operation is their own: whoever runs them has applied it."""
 
 _SILENT = {"same", "refresh", "read", "read-replacement", "read-discard"}
 """Steps of the engine that change nothing."""
@@ -193,7 +196,7 @@ def _head(stack: Stack, command: str, *, at: str | None = None) -> dict[str, Any
 
 def _by(update: Update, command: str) -> dict[str, Any]:
     """Return who ran an operation and how that is known."""
-    if command != BY_HAND:
+    if command in _OPERATING:
         return {**_me(), "known": f"ran {command}"}
     if update.owner:
         return {"user": update.owner, "host": None, "known": "owns the file in the state's history"}

@@ -91,6 +91,14 @@ def test_operations_that_people_typed_are_caught_up_on(engine: Engine) -> None:
     assert third["images"]["items"] == second["images"]["items"]
 
 
+def test_a_command_that_only_looks_has_applied_nothing(engine: Engine) -> None:
+    engine.history = [operation(0)]
+    folder = engine.keep_files()
+    (told,) = recording.record(engine.write(), "mlops loop", None)
+    assert told.document["update"]["appliedBy"]["user"] == next(folder.iterdir()).owner()
+    assert told.document["update"]["appliedBy"]["host"] is None
+
+
 def test_a_backend_that_is_no_folder_names_nobody(engine: Engine) -> None:
     engine.history = [operation(0), operation(10)]
     engine.stack.environment["PULUMI_BACKEND_URL"] = "s3://bucket"

@@ -1,0 +1,83 @@
+"""What the real engine tells of its operations and of drift is what the documents are made of."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mlops.engine import Stack
+from mlops.evidence import recording
+from mlops.evidence.document import verify
+from mlops.evidence.keeping import FileChain
+
+pytestmark = pytest.mark.engine
+
+PROGRAM = """
+import pulumi
+from thing import Thing
+
+Thing("thing", pulumi.Config().require("file"))
+"""
+
+THING = """
+from pathlib import Path
+from pulumi import dynamic
+
+class Provider(dynamic.ResourceProvider):
+    def create(self, props):
+        return dynamic.CreateResult("id", {**props, "value": Path(props["file"]).read_text()})
+
+    def diff(self, id, olds, news):
+        return dynamic.DiffResult(changes=False)
+
+    def read(self, id, props):
+        return dynamic.ReadResult(id, {**props, "value": Path(props["file"]).read_text()})
+
+class Thing(dynamic.Resource, module="test", name="Thing"):
+    def __init__(self, name, file):
+        super().__init__(Provider(), name, {"file": file, "value": None})
+"""
+
+
+@pytest.fixture
+def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    monkeypatch.setenv("MLOPS_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    for name in ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    runtime = {"name": "python", "options": {"toolchain": "uv", "virtualenv": str(Path(sys.executable).parents[1])}}
+    (tmp_path / "Pulumi.yaml").write_text(json.dumps({"name": "small", "runtime": runtime}))
+    (tmp_path / "__main__.py").write_text(PROGRAM)
+    (tmp_path / "thing.py").write_text(THING)
+    (tmp_path / "value.txt").write_text("as it should be")
+    found = Stack("test", tmp_path)
+    found.ensure()
+    command = ["pulumi", "config", "set", "file", str(tmp_path / "value.txt"), "--stack", found.name]
+    subprocess.run(command, cwd=tmp_path, env=found.environment, check=True)
+    return found
+
+
+def test_operations_and_drift(stack: Stack) -> None:
+    stack.up()
+    (first,) = recording.record(stack, "mlops up", None)
+    update = first.document["update"]
+    assert (update["operation"], update["result"], update["previewed"]) == ("update", "succeeded", False)
+    assert update["changes"]["create"] == 2
+    assert ("create", "thing") in {(each["operation"], each["name"]) for each in update["steps"]["items"]}
+    assert first.document["images"] == {"items": [], "leftOut": 0}
+
+    assert recording.drift(stack, "test", None).document["drift"]["objects"] == 0
+    (stack.project / "value.txt").write_text("changed by hand")
+    drifted = recording.drift(stack, "test", None).document["drift"]
+    assert [each["name"] for each in drifted["open"]["items"]] == ["thing"]
+    assert stack.history()[0]["kind"] == "update", "to look for drift is no operation"
+
+    stack.destroy()
+    (last,) = recording.record(stack, "mlops down", None)
+    assert last.document["update"]["operation"] == "destroy"
+    assert verify(FileChain.of("test").entries(), whole=True) == []
+    assert "changed by hand" not in FileChain.of("test").path.read_text()
