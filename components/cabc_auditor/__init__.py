@@ -1,0 +1,1 @@
+"""The auditor: measures every served model against its conformity specification, and says whether it conforms."""
