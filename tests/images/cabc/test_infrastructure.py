@@ -141,6 +141,14 @@ def test_a_broken_chain_gives_no_value(tmp_path: Path, damage: str) -> None:
     assert value(InfrastructurePlugin(), asked("chain", pointer="/holds"), connection) is False
 
 
+def test_no_document_is_no_chain_that_holds(tmp_path: Path) -> None:
+    (tmp_path / "trial.jsonl").write_text("")
+    connection = spec(InfrastructureConnection, kind="infrastructure", file=str(tmp_path / "trial.jsonl"))
+    assert value(InfrastructurePlugin(), asked("chain", pointer="/holds"), connection) is False
+    with pytest.raises(RetrieveError, match="there is no document"):
+        retrieve(InfrastructurePlugin(), asked("drift", pointer=""), connection)
+
+
 @pytest.mark.parametrize("text", ["nothing", "[]", canonical({"format": "other", "number": 1}), '{"number":true}'])
 def test_what_is_no_document_is_an_error(tmp_path: Path, text: str) -> None:
     (tmp_path / "trial.jsonl").write_text(f"{text}\n")

@@ -60,6 +60,7 @@ def faults_of(documents: list[Document]) -> list[str]:
 
 def _faults(documents: list[Document]) -> Iterator[str]:
     if not documents:
+        yield "there is no document"
         return
     first, last = documents[0], documents[-1]
     begin = last.body.get("keptFrom", 1)
