@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.dashboards.synthetic import running
+from tests.support.synthetic_platform import running
 
 
 @pytest.fixture(scope="session")

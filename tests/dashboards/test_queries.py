@@ -12,8 +12,8 @@ import pytest
 from components.grafana.dashboards import DASHBOARDS
 from mlops.dash import prometheus
 from mlops.dash.reading import Period, read
-from tests.dashboards import synthetic
-from tests.dashboards.names import exists, known
+from tests.support import synthetic_platform
+from tests.support.metric_names import exists, known
 
 pytestmark = pytest.mark.backend
 
@@ -66,18 +66,18 @@ def test_a_renamed_metric_is_noticed(story: str, names: set[str]) -> None:
 
 
 def test_the_story_tells_only_what_exists(names: set[str]) -> None:
-    assert not {name for name in synthetic.series() if not exists(name, names)}
+    assert not {name for name in synthetic_platform.series() if not exists(name, names)}
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
 def test_every_panel_has_values(story: str, name: str) -> None:
-    now = synthetic.end_of(story)
+    now = synthetic_platform.end_of(story)
     page = read(prometheus.at(story), DASHBOARDS[name], Period(now - 3600, now))
     assert {reading.panel.title: reading.missing for reading in page.readings() if reading.missing} == {}
 
 
 def test_money_is_resources_times_price(story: str) -> None:
-    now = synthetic.end_of(story)
+    now = synthetic_platform.end_of(story)
     source = prometheus.at(story)
     (cost,) = (panel for panel in DASHBOARDS["cost"].panels() if panel.title == "Reserved by namespace, per hour")
     found = {each["metric"]["namespace"]: each for each in source.now(cost.queries[0].expression, now)}
@@ -90,4 +90,4 @@ def test_a_run_that_ended_costs_nothing(story: str) -> None:
     source = prometheus.at(story)
     (cost,) = (panel for panel in DASHBOARDS["cost"].panels() if panel.title == "Reserved by namespace, per hour")
     ended = cost.queries[0].expression.replace('phase="Running"', 'phase="Succeeded"')
-    assert source.now(ended, synthetic.end_of(story)) == []
+    assert source.now(ended, synthetic_platform.end_of(story)) == []

@@ -6,7 +6,7 @@ import pytest
 
 from components.grafana.dashboards.definition import Level, Unit, words
 from mlops.dash import numbers
-from tests.mlops.dash.fakes import panel
+from tests.support.dash import panel
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from components.grafana.dashboards.definition import Kind, Unit, above
 from mlops.dash import plots
 from mlops.dash.markup import tag, written
 from mlops.dash.page import page
-from tests.mlops.dash.fakes import PERIOD, panel, reading, readings
+from tests.support.dash import PERIOD, panel, reading, readings
 
 SERIES = {"x": [({"pod": "a"}, [1.0, 2.0, 3.0]), ({"pod": "b"}, [5.0, 5.0, 5.5])]}
 

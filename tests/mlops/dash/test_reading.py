@@ -9,7 +9,7 @@ from mlops.dash.prometheus import Prometheus, at, in_cluster
 from mlops.dash.reading import Period
 from mlops.errors import OperationError
 from mlops.loop.cluster import Answer
-from tests.mlops.dash.fakes import PERIOD, panel, prometheus, reading
+from tests.support.dash import PERIOD, panel, prometheus, reading
 
 
 def test_series_are_named_by_their_labels_and_stand_in_order() -> None:

@@ -10,7 +10,7 @@ from rich.console import Console, RenderableType
 from components.grafana.dashboards.definition import Kind, above
 from mlops.dash.reading import Series
 from mlops.dash.terminal import drawn, overview, sparkline
-from tests.mlops.dash.fakes import PERIOD, panel, readings
+from tests.support.dash import PERIOD, panel, readings
 
 
 def text(found: RenderableType) -> list[str]:
