@@ -59,6 +59,7 @@ def replay_archive(
 ) -> dict[str, int]:
     """Read files again and store what the database does not have. What it has stays as it is."""
     done: Counter[str] = Counter(files=0, restored=0, present=0, damaged=0, truths=0)
+    # The newest first: what a later file says of a prediction is more.
     for file in bucket.find("predictions", model=model, version=version, since=since, until=until):
         rows = bucket.read(file.path)
         with engine.begin() as connection:

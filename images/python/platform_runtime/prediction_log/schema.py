@@ -9,7 +9,9 @@ __all__ = ["STEPS", "lock", "upgrade"]
 STEPS = (
     """
     CREATE TABLE log (id text PRIMARY KEY);
-    INSERT INTO log VALUES (substr(md5(random()::text || clock_timestamp()::text), 1, 12));
+    -- Begins the names of files: another database writes over none of them, and its files come later.
+    INSERT INTO log VALUES (to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD"t"HH24MISS')
+      || substr(md5(random()::text || clock_timestamp()::text), 1, 8));
     CREATE TABLE archives (
       id bigserial PRIMARY KEY,
       kind text NOT NULL CHECK (kind IN ('predictions', 'truths')),

@@ -77,6 +77,7 @@ class Spool:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            self._lock.close()
             msg = f"{folder}: another collector uses this spool"
             raise RuntimeError(msg) from error
         self._segments = deque(_recovered(folder))
