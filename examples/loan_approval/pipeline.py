@@ -193,6 +193,7 @@ def register(
     With it go: both data sets, the held-out rows (with what people are protected for, so that anybody can measure
     again), the profile that what is served is compared with, and the facts of the model card.
     """
+    import json
     from importlib.metadata import version as installed
 
     import joblib
@@ -211,7 +212,9 @@ def register(
         mlflow.log_params({"features": " ".join(features), "model_seed": seed})
         for rows, context in ((learnt, "training"), (rest, "evaluation")):
             mlflow.log_input(mlflow.data.from_pandas(rows, name="loanapp", targets="approve"), context=context)
-        mlflow.log_text(rest.to_json(orient="split", index=False, double_precision=15), "evaluation/held-out.json")
+        # With all digits, which pandas' own JSON does not have; what is not known is null.
+        kept = rest.astype(object).where(rest.notna(), None).to_numpy().tolist()
+        mlflow.log_text(json.dumps({"columns": list(rest), "data": kept}), "evaluation/held-out.json")
         answers = fitted.predict_proba(rest[features])
         reference = profile.build(rest, features, answers, rest["approve"], rest[attributes])
         mlflow.log_dict(reference.to_json(), profile.PATH)
