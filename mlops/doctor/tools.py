@@ -20,7 +20,7 @@ def examine() -> list[Check]:
     except MlopsError as error:
         return [failed(SECTION, "toolchain", error.message, error.fix or "mlops toolchain install")]
     there = [tool for tool in tools if tool.installed and not tool.name.startswith("pulumi-")]
-    missing = sorted({tool.name for tool in tools if not tool.installed})
+    missing = sorted({tool.name for tool in tools if not tool.installed and not tool.by_name})
     engine = {tool.name: tool for tool in there}
     found = [
         good(SECTION, name, f"{engine[name].version}, {engine[name].source}")

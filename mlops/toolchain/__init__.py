@@ -14,7 +14,7 @@ from mlops.toolchain.containers import Engine, engine, find_engine
 from mlops.toolchain.environment import current_source, environment, exports
 from mlops.toolchain.environments import plugin_environment
 from mlops.toolchain.install import Installer, source_of
-from mlops.toolchain.model import Module, go_version, key, module_of, modules
+from mlops.toolchain.model import Module, NeededFor, go_version, key, module_of, modules
 from mlops.toolchain.source import Choice, choose
 from mlops.toolchain.store import folder_of
 from mlops.toolchain.store import prune as remove_others
@@ -37,6 +37,8 @@ class Tool:
     """Recorded when it was installed."""
     stand_in: bool = False
     """True for ours, where the official one cannot be had."""
+    by_name: bool = False
+    """True for one that is only there when somebody asked for it."""
 
 
 def binary(name: str) -> Path:
@@ -104,6 +106,7 @@ def _tools(module: Module, source: Source) -> list[Tool]:
             path=installer.folder(module) / name,
             installed=name in recorded,
             sha256=recorded.get(name),
+            by_name=module.needed_for is NeededFor.CHECKS,
         )
         for name in names
     ]

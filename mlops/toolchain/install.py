@@ -59,7 +59,8 @@ class Installer:
         return [
             module
             for module in modules().values()
-            if self.choice.source is Source.REGISTRY_ONLY or module.needed_for is NeededFor.HOST
+            if module.needed_for is NeededFor.HOST
+            or (self.choice.source is Source.REGISTRY_ONLY and module.needed_for is not NeededFor.CHECKS)
         ]
 
     def missing(self, wanted: Iterable[Module]) -> list[Module]:

@@ -38,6 +38,8 @@ class NeededFor(StrEnum):
     """Goes into the image of a cluster node."""
     PLATFORM = "platform"
     """Goes into the image of a platform component."""
+    CHECKS = "checks"
+    """Tests of this checkout run it, and nothing else: it is installed when it is asked for by name."""
 
 
 class _Model(BaseModel):
