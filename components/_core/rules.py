@@ -151,8 +151,17 @@ def rules_of_components() -> dict[str, list[Group]]:
     }
 
 
-def register_rules(component: Component[Any], metrics: MetricsStore | None, groups: Sequence[Group]) -> None:
-    """Have a component's rules evaluated, where there is something that does: one PrometheusRule in its namespace."""
+def register_rules(
+    component: Component[Any],
+    metrics: MetricsStore | None,
+    groups: Sequence[Group],
+    *,
+    depends_on: Sequence[pulumi.Resource] = (),
+) -> None:
+    """Have a component's rules evaluated, where there is something that does: one PrometheusRule in its namespace.
+
+    `depends_on` names what has to run before somebody is told that it does not.
+    """
     if metrics is None:
         return
     kubernetes.apiextensions.CustomResource(
@@ -165,7 +174,7 @@ def register_rules(component: Component[Any], metrics: MetricsStore | None, grou
             "labels": {**labels(component.name), **metrics.selector},
         },
         spec={"groups": [group.spec() for group in groups]},
-        opts=component.options(depends_on=[metrics.ready]),
+        opts=component.options(depends_on=[metrics.ready, *depends_on]),
     )
 
 

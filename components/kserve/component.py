@@ -55,7 +55,7 @@ class KserveComponent(Component[KserveConfig]):
         account = self._models(served)
         self._monitor(namespace)
         watched = [*rules.groups(self.config), rules.certificate(self.certificate.expires)]
-        register_rules(self, self.needs.get(MetricsStore), watched)
+        register_rules(self, self.needs.get(MetricsStore), watched, depends_on=controller)
         return Promises(
             ModelServing(
                 namespace=self.config.namespace,

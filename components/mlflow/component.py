@@ -57,7 +57,7 @@ class MlflowComponent(Component[MlflowConfig]):
         credentials = self._credentials(database, bucket)
         server = self._server(bucket, credentials, [database.ready, bucket.ready])
         self._monitor()
-        register_rules(self, self.needs.get(MetricsStore), rules.groups())
+        register_rules(self, self.needs.get(MetricsStore), rules.groups(), depends_on=[server])
         # Whoever gets the URL waits for the server that answers there.
         url = server.id.apply(lambda _: f"http://{self.host}:{PORT}")
         return Promises(

@@ -61,7 +61,7 @@ class ObjectStoreComponent(Component[ObjectStoreConfig]):
             size=self.config.storage,
             protect=self.config.protect,
         )
-        register_rules(self, self.needs.get(MetricsStore), rules.groups())
+        register_rules(self, self.needs.get(MetricsStore), rules.groups(), depends_on=[self.server])
         self.claimed: set[str] = set()
         return Promises(ObjectStore(claim=self.claim))
 

@@ -51,7 +51,7 @@ class PostgresComponent(Component[PostgresConfig]):
             size=self.config.storage,
             protect=self.config.protect,
         )
-        register_rules(self, self.needs.get(MetricsStore), rules.groups())
+        register_rules(self, self.needs.get(MetricsStore), rules.groups(), depends_on=[self.server])
         self.claimed: set[str] = set()
         return Promises(SqlDatabase(claim=self.claim))
 

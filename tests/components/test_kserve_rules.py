@@ -108,5 +108,20 @@ def test_rules_stand_beside_what_they_are_about(plan: Plan, component: str) -> N
     assert metadata["labels"]["app.kubernetes.io/part-of"] == paths.APPLICATION
 
 
+@pytest.mark.parametrize(
+    ("component", "workload"),
+    [
+        ("kserve", "kserve-controller-manager"),
+        ("mlflow", "mlflow"),
+        ("object-store", "object-store"),
+        ("postgres", "postgres"),
+    ],
+)
+def test_nobody_is_told_that_something_is_down_before_it_ran(plan: Plan, component: str, workload: str) -> None:
+    (found,) = [r for r in plan.all("PrometheusRule") if r["name"] == f"{component}-rules"]
+    kinds = [urn.split("::")[0].rpartition(":")[2] for urn in found["dependsOn"] if urn.endswith(f"::{workload}")]
+    assert {"Deployment", "StatefulSet"} & set(kinds)
+
+
 def test_platform_without_metrics_has_no_rules(tmp_path: Path) -> None:
     assert planned(tmp_path, ALL).all("PrometheusRule") == []
