@@ -60,9 +60,10 @@ def python() -> Path:
 
 def run_tests(file: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> None:
     """Run one test file inside the environment; raise AssertionError with what pytest said unless all passed."""
-    command = [str(python()), "-m", "pytest", str(file), "-q", "-p", "no:cacheprovider", *arguments]
+    # Fixtures are those beside the file: what lies above is for the project's own environment.
+    command = [str(python()), "-m", "pytest", str(file), "-q", "-p", "no:cacheprovider", f"--confcutdir={file.parent}"]
     done = subprocess.run(
-        command,
+        [*command, *arguments],
         cwd=paths.CHECKOUT,
         env={**os.environ, "PYTHONPATH": str(paths.CHECKOUT / "images" / "python"), **(environment or {})},
         capture_output=True,

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import pydantic
 from scipy.spatial import distance
 from scipy.stats import chi2, kstwo
 
@@ -37,9 +38,10 @@ EMPTY = 1e-4
 """Share that stands for an empty bin in PSI, as in evidently; an empty bin would make it infinite."""
 
 
-@dataclass(frozen=True)
-class Thresholds:
+class Thresholds(pydantic.BaseModel):
     """What matters in practice."""
+
+    model_config = pydantic.ConfigDict(frozen=True, extra="forbid")
 
     ks: float = 0.1
     psi: float = 0.2

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
 import pandas as pd
-import psycopg2
+import sqlalchemy
+from sqlalchemy.exc import SQLAlchemyError
 
 from platform_runtime.model_monitor.report import Figure, Window
 from platform_runtime.prediction_log import reading
@@ -21,14 +22,21 @@ CHUNK = 20_000
 FIGURES = 20
 """Different figures of one kind that are told apart: those that came most often."""
 
+TIMEOUT = {"connect_timeout": 10, "options": "-c statement_timeout=600000"}
+
 Served = tuple[str, str, dt.datetime, dt.datetime, int]
 """Model, version, first and last prediction, rows."""
 
+# From the truths, not from the predictions: labels are few, and may be of long ago.
 LABELS = """
-SELECT p.output, t.value, t.attributes, extract(epoch FROM t.received_at - p.at)::double precision
-FROM predictions p JOIN truths t ON t.request_id = p.request_id AND (t.row IS NULL OR t.row = p.row)
-WHERE p.model = %s AND p.version = %s AND p.at >= %s AND p.at < %s AND t.kind = 'label' AND NOT t.superseded
+SELECT DISTINCT ON (p.request_id, p.row)
+       p.output, t.value, t.attributes, extract(epoch FROM t.received_at - p.at)::double precision
+FROM truths t JOIN predictions p ON p.request_id = t.request_id AND (t.row = p.row OR t.row IS NULL)
+WHERE p.model = :model AND p.version = :version AND p.at >= :since AND p.at < :until
+  AND t.kind = 'label' AND NOT t.superseded
+ORDER BY p.request_id, p.row, t.row NULLS LAST
 """
+"""What is said of one row counts before what is said of the whole request."""
 
 NUMBERS = """
 SELECT entry.key, count(*), sum(number), avg(number)
@@ -38,9 +46,9 @@ CROSS JOIN LATERAL jsonb_each(
 CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(entry.value)
   WHEN 'number' THEN (entry.value #>> '{}')::double precision
   WHEN 'boolean' THEN (entry.value = 'true'::jsonb)::int END AS number) AS read
-WHERE r.model = %s AND r.version = %s AND r.at >= %s AND r.at < %s AND t.kind = %s AND NOT t.superseded
-  AND number IS NOT NULL
-GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %s
+WHERE r.model = :model AND r.version = :version AND r.at >= :since AND r.at < :until
+  AND t.kind = :kind AND NOT t.superseded AND number IS NOT NULL
+GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT :most
 """
 
 
@@ -65,64 +73,66 @@ class Log(Protocol):
 
 
 class PredictionLog:
-    """The log in its database."""
+    """The log in its database, as a user who may only read it."""
 
     def __init__(self, url: str) -> None:
         self._url = url
+        # Connections are made and closed each time: minutes lie between two measurements.
+        self._engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=TIMEOUT)
 
     def served(self) -> list[Served]:
         with _told():
-            return list(reading.served(self._url))
+            return reading.served(self._url)
 
     def predictions(self, window: Window) -> Iterator[pd.DataFrame]:
         with _told():
             yield from reading.windows(self._url, window.model, window.version, window.start, window.end, chunk=CHUNK)
 
     def truths(self, window: Window) -> Iterator[pd.DataFrame]:
-        with _told(), self._connection() as connection, connection.cursor(name="labels") as cursor:
-            cursor.itersize = CHUNK
-            cursor.execute(LABELS, (window.model, window.version, window.labels_since, window.end))
-            while rows := cursor.fetchmany(CHUNK):
-                yield _frame(rows)
+        with _told(), self._engine.connect().execution_options(yield_per=CHUNK) as connection:
+            for part in connection.execute(sqlalchemy.text(LABELS), _limits(window)).partitions():
+                yield _frame(part)
 
     def figures(self, window: Window, kind: str) -> dict[str, Figure]:
-        values = (window.model, window.version, window.labels_since, window.end, kind, FIGURES)
-        with _told(), self._connection() as connection, connection.cursor() as cursor:
-            cursor.execute(NUMBERS, values)
-            return {name: Figure(rows=rows, total=total, mean=mean) for name, rows, total, mean in cursor.fetchall()}
+        values = {**_limits(window), "kind": kind, "most": FIGURES}
+        with _told(), self._engine.connect() as connection:
+            found = connection.execute(sqlalchemy.text(NUMBERS), values)
+            return {name: Figure(rows=rows, total=total, mean=mean) for name, rows, total, mean in found}
 
-    @contextmanager
-    def _connection(self) -> Iterator[Any]:
-        connection = psycopg2.connect(self._url, connect_timeout=10, options="-c statement_timeout=300000")
-        try:
-            connection.set_session(readonly=True)
-            yield connection
-        finally:
-            connection.close()
+
+def _limits(window: Window) -> Mapping[str, Any]:
+    return {
+        "model": window.model,
+        "version": window.version,
+        "since": window.labels_since,
+        "until": window.end,
+    }
 
 
 @contextmanager
 def _told() -> Iterator[None]:
     try:
         yield
-    except psycopg2.Error as error:
+    except SQLAlchemyError as error:
         msg = f"the prediction log cannot be read: {str(error).strip()}"
         raise LogError(msg) from error
 
 
-def _frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
-    outputs = pd.DataFrame.from_records([_parts(output) for output, *_ in rows]).add_prefix("output.")
-    attributes = pd.DataFrame.from_records([found or {} for _, _, found, _ in rows]).add_prefix("attribute.")
-    # A table of rows without a single attribute would have no rows either.
-    attributes = attributes.reindex(range(len(rows)))
-    label = pd.Series([value for _, value, _, _ in rows], dtype=object, name="label")
-    return pd.concat([outputs, attributes, label, pd.Series([delay for *_, delay in rows], name="delay")], axis=1)
+def _frame(rows: Sequence[Any]) -> pd.DataFrame:
+    outputs, labels, attributes, delays = zip(*rows, strict=True)
+    return pd.concat(
+        [
+            pd.DataFrame.from_records([_parts(each) for each in outputs]).add_prefix("output."),
+            pd.Series(labels, dtype=object, name="label"),
+            pd.DataFrame.from_records(attributes, index=range(len(rows))).add_prefix("attribute."),
+            pd.Series(delays, name="delay", dtype=float),
+        ],
+        axis="columns",
+    )
 
 
 def _parts(output: Any) -> dict[str, Any]:
-    """Return the parts of an answer by their names as `reading.windows` gives them."""
+    """Return the parts of an answer by the names that `reading.windows` gives them."""
     if isinstance(output, dict):
-        return {str(name): value for name, value in output.items()}
-    if isinstance(output, list):
-        return {str(place): value for place, value in enumerate(output)}
-    return {"0": output}
+        return output
+    return {str(place): part for place, part in enumerate(output if isinstance(output, list) else [output])}

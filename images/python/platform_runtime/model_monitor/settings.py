@@ -9,6 +9,7 @@ from typing import Any
 
 import pydantic
 
+from platform_runtime.model_monitor.drift import Thresholds
 from platform_runtime.model_monitor.report import Limits
 
 __all__ = ["Settings", "SettingsError"]
@@ -61,8 +62,7 @@ class Settings:
         }
         if text := environment.get(f"{_PREFIX}THRESHOLDS"):
             try:
-                limits["thresholds"] = pydantic.TypeAdapter(dict[str, float]).validate_json(text)
-                return cls(**found, limits=Limits.model_validate(limits))
+                limits["thresholds"] = Thresholds.model_validate_json(text)
             except pydantic.ValidationError as error:
                 first = error.errors()[0]
                 msg = f"{_PREFIX}THRESHOLDS: {'.'.join(map(str, first['loc'])) or text}: {first['msg']}"

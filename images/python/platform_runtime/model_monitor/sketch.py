@@ -117,9 +117,11 @@ class WindowSketch:
     def update(self, frame: pd.DataFrame) -> None:
         """Count a chunk of the log; a feature without a column is missing in every row."""
         self.rows += len(frame)
-        for name, sketch in self.features.items():
-            column = f"input.{name}"
-            sketch.update(frame[column] if column in frame.columns else pd.Series([None] * len(frame), dtype=object))
+        for place, (name, sketch) in enumerate(self.features.items()):
+            # A client may send rows without names, in the order of the features.
+            given = [frame[column] for column in (f"input.{name}", f"input.{place}") if column in frame.columns]
+            nothing = pd.Series([None] * len(frame), dtype=object)
+            sketch.update(given[0].combine_first(given[1]) if len(given) > 1 else given[0] if given else nothing)
         self.prediction.update(read(self._outcome, frame).values)
 
 

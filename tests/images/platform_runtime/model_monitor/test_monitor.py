@@ -1,0 +1,375 @@
+"""What is served is measured, what is gone is forgotten, and one version's trouble is nobody else's."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+import pytest
+from platform_runtime.model_monitor import exposition
+from platform_runtime.model_monitor.log import LogError, Served
+from platform_runtime.model_monitor.monitor import Monitor
+from platform_runtime.model_monitor.profile import build
+from platform_runtime.model_monitor.reference import Profile
+from platform_runtime.model_monitor.registry import NoReferenceError, Reference, RegistryError, report_path
+from platform_runtime.model_monitor.report import Figure, Limits, Report, Window
+from platform_runtime.model_monitor.service import STUCK, application
+from platform_runtime.model_monitor.settings import Settings, SettingsError
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.support.loans import FEATURES, Loans, logged
+
+with warnings.catch_warnings():
+    # It would rather have the successor of httpx, which nothing else here needs.
+    warnings.simplefilter("ignore")
+    from fastapi.testclient import TestClient
+
+NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
+SETTINGS = Settings("postgresql://nowhere", "http://nowhere")
+PLACE = ("loan", "1")
+
+
+@dataclass
+class Clock:
+    """Stands still until it is told."""
+
+    now: dt.datetime = NOON
+
+    def __call__(self) -> dt.datetime:
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += dt.timedelta(**by)
+
+
+@dataclass
+class MemoryLog:
+    """A log with the rows that a test put in."""
+
+    clock: Clock
+    rows: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
+    labelled: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
+    last: dict[tuple[str, str], dt.datetime] = field(default_factory=dict)
+    windows: list[Window] = field(default_factory=list)
+    down: bool = False
+
+    def put(self, version: str, rows: pd.DataFrame, model: str = "loan") -> None:
+        self.rows[model, version] = rows
+        self.labelled[model, version] = rows.assign(delay=60.0)
+        self.last[model, version] = self.clock()
+
+    def served(self) -> list[Served]:
+        if self.down:
+            raise LogError("the prediction log cannot be read: refused")
+        return [(*key, self.last[key], self.last[key], len(rows)) for key, rows in self.rows.items()]
+
+    def predictions(self, window: Window) -> Iterator[pd.DataFrame]:
+        self.windows.append(window)
+        rows = self.rows[window.model, window.version]
+        yield from (rows.iloc[first : first + 100] for first in range(0, len(rows), 100))
+
+    def truths(self, window: Window) -> Iterator[pd.DataFrame]:
+        yield self.labelled[window.model, window.version]
+
+    def figures(self, _window: Window, kind: str) -> dict[str, Figure]:
+        return {"profit": Figure(rows=4, total=10, mean=2.5)} if kind == "business" else {}
+
+
+@dataclass
+class MemoryRuns:
+    """A registry with the profiles that a test put in."""
+
+    profiles: dict[str, Profile | Exception] = field(default_factory=dict)
+    stored: list[Report] = field(default_factory=list)
+    full: bool = False
+
+    def reference(self, _model: str, version: str) -> Reference:
+        found = self.profiles.get(version, NoReferenceError(f"version {version} has no profile"))
+        if isinstance(found, Exception):
+            raise found
+        return Reference(f"run-{version}", found)
+
+    def forget(self, current: set[tuple[str, str]]) -> None:
+        self.current = current
+
+    def store(self, report: Report) -> str:
+        if self.full:
+            raise RegistryError("no space left")
+        self.stored.append(report)
+        return report_path(report)
+
+
+@dataclass
+class House:
+    """A monitor with everything around it."""
+
+    clock: Clock
+    log: MemoryLog
+    runs: MemoryRuns
+    monitor: Monitor
+
+    def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        text = exposition.text(self.monitor).decode()
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def value(self, name: str, **labels: str) -> float | None:
+        return self.samples().get((name, frozenset(labels.items())))
+
+
+@pytest.fixture
+def house(profile: Profile) -> House:
+    clock = Clock()
+    log, runs = MemoryLog(clock), MemoryRuns({"1": profile, "2": profile})
+    return House(clock, log, runs, Monitor(log, runs, SETTINGS, clock))
+
+
+@pytest.fixture
+def rows(loans: Loans) -> pd.DataFrame:
+    return logged(loans.held_out, loans.predict(loans.held_out))
+
+
+def test_a_version_is_measured_over_its_windows(house: House, rows: pd.DataFrame, profile: Profile) -> None:
+    house.log.put("1", rows)
+    (report,) = house.monitor.run()
+    assert (report.rows, report.labelled_rows, report.reference_rows) == (len(rows), len(rows), profile.rows)
+    assert report.run_id == "run-1"
+    assert report.performance == report.reference_performance == profile.performance
+    assert report.drift_share == 0
+    assert report.label_delay_seconds == 60
+    assert {change for each in report.fairness_drift.values() for change in each.values()} == {0}
+    (window,) = house.log.windows
+    assert (window.start, window.end) == (NOON - dt.timedelta(hours=1), NOON)
+    assert window.labels_since == NOON - dt.timedelta(days=7)
+    assert Report.model_validate_json(report.model_dump_json()) == report
+
+
+def test_metrics_are_the_report(house: House, rows: pd.DataFrame) -> None:
+    house.log.put("1", rows.assign(**{"input.appinc": rows["input.appinc"] * 3}))
+    (report,) = house.monitor.run()
+    of = {"model": "loan", "version": "1"}
+    assert house.value("model_window_rows", **of) == len(rows)
+    assert house.value("model_drift_detected", **of, feature="appinc") == 1
+    assert house.value("model_drift_detected", **of, feature="hrat") == 0
+    assert house.value("model_drift_share", **of) == pytest.approx(1 / len(FEATURES))
+    score, limit = (
+        house.value(f"model_drift_{what}", **of, feature="appinc", method="ks") for what in ("score", "threshold")
+    )
+    assert score is not None
+    assert limit is not None
+    assert score > limit
+    assert (
+        house.value("model_quality_ratio", **of, feature="appinc", check="range") == report.features[1].quality["range"]
+    )
+    assert house.value("model_performance", **of, metric="auc") == report.performance["auc"]
+    assert house.value("model_calibration_error", **of) == report.calibration_error
+    figure = report.fairness["race"].figures["disparate_impact_ratio"]
+    by = {**of, "metric": "disparate_impact_ratio", "attribute": "race"}
+    assert [house.value(f"model_fairness{end}", **by) for end in ("", "_low", "_high", "_drift")] == [
+        figure.value, figure.low, figure.high, 0,
+    ]  # fmt: skip
+    assert house.value("model_fairness_group_rows", **of, attribute="race", group="black") == 51
+    assert house.value("model_business", **of, metric="profit") == 2.5
+    assert house.value("model_monitor_last_success_timestamp_seconds") == NOON.timestamp()
+
+
+def test_every_series_is_documented_with_its_labels(house: House, rows: pd.DataFrame) -> None:
+    from components._core import paths
+
+    house.log.put("1", rows)
+    house.monitor.run()
+    table = (paths.CHECKOUT / "docs" / "reference" / "model-metrics.md").read_text()
+    told = {
+        name: set(re.findall(r"`(\w+)`", labels))
+        for name, labels in re.findall(r"^\| `(model_\w+)` \|([^|]*)\|", table, re.MULTILINE)
+    }
+    for name, labels in {(name, frozenset(label for label, _ in labels)) for name, labels in house.samples()}:
+        assert told[name] == set(labels) - {"model", "version"}, name
+    assert set(exposition.METRICS) <= set(told)
+
+
+def test_too_few_rows_are_shown_and_not_judged(house: House, rows: pd.DataFrame) -> None:
+    house.log.put("1", rows.head(99))
+    (report,) = house.monitor.run()
+    assert (report.rows, report.labelled_rows, report.judged) == (99, 99, False)
+    names = {name for name, _ in house.samples() if not name.startswith("model_monitor")}
+    assert {"model_window_rows", "model_window_labelled_rows"} <= names
+    assert not {"model_drift_detected", "model_quality_ratio", "model_performance"} & names
+    assert house.runs.stored == []
+    house.log.put("1", rows.head(100))
+    assert house.monitor.run()[0].judged
+
+
+def test_performance_comes_with_the_labels(house: House, rows: pd.DataFrame) -> None:
+    house.log.put("1", rows)
+    house.log.labelled[PLACE] = rows.head(0)
+    (report,) = house.monitor.run()
+    assert (report.judged, report.performance, report.label_delay_seconds) == (True, {}, None)
+    house.log.labelled[PLACE] = rows.assign(delay=86_400.0)
+    house.clock.forward(minutes=1)
+    (report,) = house.monitor.run()
+    assert report.performance["accuracy"] > 0.8
+    assert report.label_delay_seconds == 86_400
+
+
+def test_what_is_not_asked_any_more_disappears(house: House, rows: pd.DataFrame) -> None:
+    house.log.put("1", rows)
+    house.monitor.run()
+    house.clock.forward(minutes=59)
+    house.log.put("2", rows)
+    house.monitor.run()
+    assert {report.window.version for report in house.monitor.reports} == {"1", "2"}
+    house.clock.forward(minutes=2)
+    house.monitor.run()
+    assert {dict(labels).get("version") for _, labels in house.samples()} == {None, "2"}
+    assert house.runs.current == {("loan", "2")}
+    assert house.monitor.report("loan", "1") is None
+
+
+def test_reports_are_kept_from_time_to_time_and_when_asked(house: House, rows: pd.DataFrame) -> None:
+    house.log.put("1", rows)
+    for _ in range(7):
+        house.monitor.run()
+        house.clock.forward(minutes=5)
+        house.log.last[PLACE] = house.clock()
+    assert [report.window.end.minute for report in house.runs.stored] == [0, 15, 30]
+    house.monitor.run(store=True)
+    assert len(house.runs.stored) == 4
+    assert report_path(house.runs.stored[0]) == "monitoring/20260301T110000Z-20260301T120000Z.json"
+
+
+def test_a_version_without_a_profile_is_named(house: House, rows: pd.DataFrame) -> None:
+    house.log.put("3", rows)
+    house.monitor.run()
+    of = {"model": "loan", "version": "3"}
+    assert house.value("model_reference_rows", **of) == 0
+    assert house.value("model_window_rows", **of) == len(rows)
+    assert house.value("model_monitor_failures_total", reason="no_reference") == 1
+    # Its owner has to act; the monitor works.
+    assert house.monitor.last_success == NOON
+
+
+def test_trouble_is_counted_by_its_kind_and_costs_nobody_else(house: House, rows: pd.DataFrame) -> None:
+    house.runs.profiles["2"] = RegistryError("MLflow is away")
+    house.runs.profiles["4"] = ZeroDivisionError("ours")
+    for version in ("1", "2", "4"):
+        house.log.put(version, rows)
+    assert [report.window.version for report in house.monitor.run()] == ["1"]
+    assert dict(house.monitor.failures) == {"log": 0, "registry": 1, "no_reference": 0, "measure": 1}
+    assert house.monitor.last_success is None
+    assert ("model_monitor_last_success_timestamp_seconds", frozenset()) not in house.samples()
+    house.log.down = True
+    assert house.monitor.run() == []
+    assert house.monitor.failures["log"] == 1
+    # What was known stays until somebody knows better.
+    assert [report.window.version for report in house.monitor.reports] == ["1"]
+
+
+def test_a_report_that_cannot_be_kept_is_tried_again(house: House, rows: pd.DataFrame) -> None:
+    house.log.put("1", rows)
+    house.runs.full = True
+    assert house.monitor.run()
+    assert (house.monitor.failures["registry"], house.monitor.last_success) == (1, None)
+    house.runs.full = False
+    house.monitor.run()
+    assert len(house.runs.stored) == 1
+
+
+def test_measuring_one_version_says_nothing_of_all(house: House, rows: pd.DataFrame) -> None:
+    house.log.put("1", rows)
+    house.log.put("1", rows, model="other")
+    (report,) = house.monitor.run("other")
+    assert report.window.model == "other"
+    assert house.monitor.last_success is None
+    assert house.monitor.run("loan", "9") == []
+
+
+def test_series_are_bounded(house: House, rows: pd.DataFrame) -> None:
+    monitor = Monitor(
+        house.log, house.runs, Settings("postgresql://nowhere", "http://nowhere", max_features=2), house.clock
+    )
+    house.log.put("1", rows.assign(**{"input.mortg": 9.0}))
+    monitor.run()
+    house.monitor = monitor
+    drifted = {
+        dict(labels)["feature"]: value
+        for (name, labels), value in house.samples().items()
+        if name == "model_drift_detected"
+    }
+    assert drifted == {"loanamt": 0, "appinc": 0, "other": 1, "prediction": 0}
+    assert house.value("model_quality_ratio", model="loan", version="1", feature="other", check="category") == 1
+
+
+def test_answers_of_the_server(house: House, rows: pd.DataFrame) -> None:
+    house.log.put("1", rows)
+    # Not entered as a context: nothing measures but what is asked for.
+    client = TestClient(application(house.monitor, house.clock))
+    assert client.get("/v1/reports/loan/1").status_code == 404
+    (told,) = client.post("/v1/run", json={"model": "loan"}).json()["reports"]
+    assert told["rows"] == len(rows)
+    assert client.get("/v1/reports/loan/1").json() == told
+    assert len(house.runs.stored) == 1
+    assert client.post("/v1/run").json()["reports"][0]["window"]["version"] == "1"
+    assert client.post("/v1/run", json={"modle": "loan"}).status_code == 422
+    assert "model_window_rows{" in client.get("/metrics").text
+    assert client.get("/readyz").status_code == 200
+    assert client.get("/healthz").status_code == 200
+    house.clock.forward(seconds=(STUCK + dt.timedelta(minutes=2)).total_seconds())
+    assert client.get("/healthz").status_code == 503
+
+
+def test_the_server_measures_by_itself(house: House, rows: pd.DataFrame) -> None:
+    house.log.put("1", rows)
+    with TestClient(application(house.monitor, house.clock)) as client:
+        while client.get("/v1/reports/loan/1").status_code == 404:
+            pass
+    assert house.monitor.last_success == NOON
+
+
+def test_a_model_that_answers_with_classes(house: House) -> None:
+    frame = pd.DataFrame({"a": range(200)})
+    answers = pd.Series(["cat", "dog"] * 100, dtype=object)
+    house.runs.profiles["1"] = build(frame, ["a"], answers, answers)
+    house.log.put("1", pd.DataFrame({"input.a": range(200), "output.0": answers, "label": "cat"}))
+    (report,) = house.monitor.run()
+    assert report.performance["accuracy"] == 0.5
+    assert report.calibration_error is None
+
+
+ENVIRONMENT = {"PREDICTION_LOG_DATABASE_URL": "postgresql://a", "MLFLOW_TRACKING_URI": "http://b"}
+
+
+def test_settings_come_from_the_environment() -> None:
+    assert Settings.from_environment(ENVIRONMENT) == Settings("postgresql://a", "http://b")
+    found = Settings.from_environment(
+        {
+            **ENVIRONMENT,
+            "MODEL_MONITOR_WINDOW_SECONDS": "90",
+            "MODEL_MONITOR_MINIMUM_ROWS": "7",
+            "MODEL_MONITOR_THRESHOLDS": '{"ks": 0.25}',
+        }
+    )
+    assert (found.window, found.limits.minimum_rows) == (dt.timedelta(seconds=90), 7)
+    assert (found.limits.thresholds.ks, found.limits.thresholds.psi) == (0.25, Limits().thresholds.psi)
+
+
+@pytest.mark.parametrize(
+    ("environment", "reason"),
+    [
+        ({"MLFLOW_TRACKING_URI": "http://b"}, "PREDICTION_LOG_DATABASE_URL is not set"),
+        ({**ENVIRONMENT, "MODEL_MONITOR_PORT": "http"}, "MODEL_MONITOR_PORT: found 'http', wanted a whole number"),
+        ({**ENVIRONMENT, "MODEL_MONITOR_WINDOW_SECONDS": "0"}, "MODEL_MONITOR_WINDOW_SECONDS: found '0'"),
+        ({**ENVIRONMENT, "MODEL_MONITOR_THRESHOLDS": "{"}, "MODEL_MONITOR_THRESHOLDS"),
+        ({**ENVIRONMENT, "MODEL_MONITOR_THRESHOLDS": '{"psy": 1}'}, "MODEL_MONITOR_THRESHOLDS.*psy"),
+    ],
+)
+def test_settings_that_are_wrong_are_named(environment: Mapping[str, str], reason: str) -> None:
+    with pytest.raises(SettingsError, match=reason):
+        Settings.from_environment(environment)
