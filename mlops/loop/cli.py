@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -16,10 +17,13 @@ from mlops.loop.cluster import Cluster
 from mlops.loop.ledger import Stage
 from mlops.loop.loop import close, verify
 from mlops.loop.outcome import Options, Outcome
+from mlops.loop.scenarios import SCENARIOS, play
 
 __all__ = ["app", "loop", "run"]
 
 app = typer.Typer()
+
+Scenario = Enum("Scenario", {name: name for name in SCENARIOS}, type=str)  # type: ignore[misc]
 
 
 @app.command()
@@ -31,15 +35,22 @@ def loop(
     gate: Annotated[float | None, typer.Option(help="Least AUC of a model that may be registered.")] = None,
     timeout: Annotated[float, typer.Option(min=30, help="Seconds for all of it.")] = 600,
     keep: Annotated[bool, typer.Option(help="Leave the model served.")] = True,
+    scenario: Annotated[
+        Scenario | None, typer.Option(help="Do this to the platform on purpose, and assert that it is caught.")
+    ] = None,
     verify_only: Annotated[
         bool, typer.Option("--verify-only", help="Only compare what is served with the registry.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the evidence as JSON.")] = False,
 ) -> None:
-    """Train, register, serve and measure the sample model, and assert every step from outside."""
+    """Train, register, serve, watch and audit the sample model, and assert every step from outside."""
+    if scenario and verify_only:
+        msg = "--scenario trains models, --verify-only trains none"
+        raise UsageError(msg, fix="give one of them")
+    name = scenario.value if scenario else ""
     run(
         stack,
-        Options(example=example, gate=gate, keep=keep, timeout=timeout),
+        Options(example=example, gate=gate, keep=keep, timeout=timeout, scenario=name),
         kubeconfig=kubeconfig,
         verify_only=verify_only,
         as_json=as_json,
@@ -61,8 +72,9 @@ def run(
         seconds = f"{stage.seconds:.1f} s"
         screen.print(f"[green]{console.OK}[/] {stage.name:<11} {seconds:>7}  {stage.summary}")
 
-    work = verify if verify_only else close
-    outcome = work(Cluster(_kubeconfig(stack, kubeconfig)), options or Options(), tell=tell)
+    chosen = options or Options()
+    work = play if chosen.scenario else verify if verify_only else close
+    outcome = work(Cluster(_kubeconfig(stack, kubeconfig)), chosen, tell=tell)
     if as_json:
         sys.stdout.write(f"{json.dumps(outcome.plain(), indent=2, default=str)}\n")
     if outcome.failure:
@@ -70,6 +82,9 @@ def run(
     number, seconds = len(outcome.facts), outcome.seconds
     what = "what is served is what is registered" if verify_only else "the loop is closed"
     model = f"version {outcome.version} of run {outcome.run_id}"
+    if chosen.scenario:
+        what = f"scenario {chosen.scenario}: what was done on purpose was noticed"
+        model = f"of the model itself the loop says {outcome.model_exit_code}"
     console.err.print(f"[green]{console.OK}[/] {what}: {number} facts in {seconds:.0f} s, {model}")
     return outcome
 

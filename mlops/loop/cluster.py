@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, Unpack
 from urllib.parse import quote, urlencode, urlsplit
@@ -15,7 +16,7 @@ from mlops.errors import OperationError
 
 __all__ = ["Answer", "Cluster", "place"]
 
-NOT_FOUND = 404
+NOT_FOUND, UNAVAILABLE = 404, 503
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     text: str
+    content: bytes = b""
+    """The body as it came: a model's files are no text."""
 
     @property
     def good(self) -> bool:
@@ -48,6 +51,8 @@ class _Request(TypedDict, total=False):
 
     query: Mapping[str, str] | None
     body: Any
+    """Sent as JSON; bytes as they are."""
+
     headers: Mapping[str, str]
     timeout: float
 
@@ -96,18 +101,98 @@ class Cluster:
             self._object("DELETE", path, answer)
 
     def ask(
-        self, url: str, path: str, body: Any = None, *, query: Mapping[str, str] | None = None, timeout: float = 20
+        self,
+        url: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        method: str | None = None,
+        timeout: float = 20,
     ) -> Answer:
-        """Send a request to a service of the cluster; with a body it is a POST.
+        """Send a request to a service of the cluster; with a body it is a POST unless `method` says otherwise.
 
         Status 503 also stands for a service without a ready pod.
         """
         namespace, service, port = place(url)
         proxy = f"/api/v1/namespaces/{namespace}/services/{service}:{port}/proxy{path}"
         # MLflow answers only to names it knows; the API server passes on whatever the request says.
-        host = urlsplit(url).netloc
-        method = "GET" if body is None else "POST"
-        return self._call(method, proxy, query=query, body=body, headers={"Host": host}, timeout=timeout)
+        sent = {"Host": urlsplit(url).netloc, **(headers or {})}
+        method = method or ("GET" if body is None else "POST")
+        return self._call(method, proxy, query=query, body=body, headers=sent, timeout=timeout)
+
+    def ask_pod(
+        self, url: str, path: str, body: Any = None, *, headers: Mapping[str, str], timeout: float = 20
+    ) -> Answer:
+        """Send a request with an `Authorization` of its own to a pod of a service; with a body it is a POST."""
+        from mlops.loop.forwarding import Direct, target_port
+
+        namespace, name, port = place(url)
+        service = self.get(f"/api/v1/namespaces/{namespace}/services/{name}")
+        pods = self.pods_of(service) if service else []
+        if service is None or not pods:
+            return Answer(UNAVAILABLE, {}, f"Service {namespace}/{name} has no running pod")
+        pod = pods[0]["metadata"]["name"]
+        connection = Direct(self._client, namespace, pod, target_port(service, pods[0], port), timeout)
+        sent = {"Host": urlsplit(url).netloc, "Accept": "application/json", **headers}
+        text = None if body is None else json.dumps(body)
+        try:
+            method = "GET" if text is None else "POST"
+            connection.request(method, path, text, {**sent, **({"Content-Type": "application/json"} if text else {})})
+            response = connection.getresponse()
+            content = response.read()
+            found = {key.lower(): value for key, value in response.getheaders()}
+            return Answer(response.status, found, content.decode(errors="replace"), content)
+        except (OSError, http.client.HTTPException, self._failed) as error:
+            return Answer(UNAVAILABLE, {}, f"pod {namespace}/{pod} cannot be reached: {error or type(error).__name__}")
+        finally:
+            connection.close()
+
+    def pods_of(self, service: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the running pods behind a Service."""
+        selector = ",".join(f"{key}={value}" for key, value in (service["spec"].get("selector") or {}).items())
+        namespace = service["metadata"]["namespace"]
+        pods = self.items(f"/api/v1/namespaces/{namespace}/pods", labelSelector=selector) if selector else []
+        return [
+            pod
+            for pod in pods
+            if pod.get("status", {}).get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
+        ]
+
+    def execute(self, namespace: str, pod: str, command: Sequence[str], *, timeout: float = 60) -> str:
+        """Run a command in a pod's first container and return what it says. Raises OperationError unless it ends well.
+
+        An API server that is addressed by HTTP, as in tests, cannot be asked for it.
+        """
+        from kubernetes.client import CoreV1Api
+        from kubernetes.stream import stream
+
+        # The stream replaces the client's way to send requests, so it gets a client of its own.
+        client = type(self._client)(self._client.configuration)
+        name = f"pod {namespace}/{pod}"
+        try:
+            opened = stream(
+                CoreV1Api(client).connect_get_namespaced_pod_exec,
+                pod,
+                namespace,
+                command=list(command),
+                stdout=True,
+                stderr=True,
+                _preload_content=False,
+            )
+            opened.run_forever(timeout=timeout)
+            said, complained = opened.read_stdout(timeout=1), opened.read_stderr(timeout=1)
+            ended = None if opened.is_open() else opened.returncode
+            opened.close()
+        except self._failed as error:
+            msg = f"{name} does not run {command[0]}: {error.reason}"
+            raise OperationError(msg) from error
+        if ended != 0:
+            what = f"is still at it after {timeout:.0f} s" if ended is None else f"ended with {ended}"
+            msg = f"{command[0]} in {name} {what}: {complained.strip()[-300:] or 'it said nothing'}"
+            raise OperationError(msg)
+        return str(said)
 
     def log(self, namespace: str, pod: str, *, silence: float) -> Iterator[str]:
         """Follow a pod's log line by line; end when the container ends or says nothing for `silence` seconds."""
@@ -132,6 +217,7 @@ class Cluster:
             status=response.status,
             headers={key.lower(): value for key, value in response.headers.items()},
             text=response.data.decode(errors="replace"),
+            content=response.data,
         )
 
     def _raw(self, method: str, path: str, **request: Unpack[_Request]) -> Any:
@@ -143,7 +229,7 @@ class Cluster:
             return self._client.rest_client.pool_manager.request(
                 method,
                 url,
-                body=None if body is None else json.dumps(body),
+                body=body if body is None or isinstance(body, bytes) else json.dumps(body),
                 headers=sent,
                 timeout=urllib3.Timeout(connect=5, read=timeout),
                 retries=False,

@@ -9,20 +9,36 @@ from mlops.loop.cluster import Cluster
 from mlops.loop.context import Context
 from mlops.loop.ledger import Ledger, Stage, StageError
 from mlops.loop.outcome import Options, Outcome
-from mlops.loop.stages import deploy, monitoring, pipeline, platform, predict, register, serving
+from mlops.loop.stages import (
+    audit,
+    deploy,
+    gate,
+    log,
+    monitoring,
+    pipeline,
+    platform,
+    predict,
+    register,
+    serving,
+    watch,
+)
 
-__all__ = ["CLOSE", "VERIFY", "close", "verify"]
+__all__ = ["CLOSE", "TRAIN", "VERIFY", "WATCH", "close", "go_through", "verify"]
 
-CLOSE = (
-    platform.look,
-    pipeline.run,
-    register.check,
+TRAIN = (platform.look, pipeline.run, register.check)
+"""From data to a registered version that is served."""
+
+WATCH = (
     deploy.check,
     monitoring.settle,
     predict.check,
     monitoring.check,
-    serving.check,
+    log.check,
+    watch.check,
 )
+"""From what is served to what is known of it in operation."""
+
+CLOSE = (*TRAIN, *WATCH, audit.check, gate.check, serving.check)
 """What closing the loop consists of, in order. A stage reads and adds to the context, and raises StageError."""
 
 VERIFY = (platform.answers, serving.check, monitoring.verify)
@@ -38,7 +54,7 @@ def close(
 ) -> Outcome:
     """Close the loop once. `tell` gets each finished stage, `begun` the name of each one that starts."""
     context = _context(cluster, options, tell, begun)
-    outcome = _carry_out(context, CLOSE)
+    outcome = go_through(context, CLOSE)
     if outcome.failure is None and not options.keep:
         context.serving.delete()
     return outcome
@@ -52,7 +68,7 @@ def verify(
     begun: Callable[[str], None] = lambda _name: None,
 ) -> Outcome:
     """Compare what is served with the registry, and see that it is watched; train nothing."""
-    return _carry_out(_context(cluster, options, tell, begun), VERIFY)
+    return go_through(_context(cluster, options, tell, begun), VERIFY)
 
 
 def _context(
@@ -61,7 +77,7 @@ def _context(
     return Context(cluster, options, Ledger(tell), begun, time.monotonic() + options.timeout)
 
 
-def _carry_out(context: Context, stages: Sequence[Callable[[Context], None]]) -> Outcome:
+def go_through(context: Context, stages: Sequence[Callable[[Context], None]]) -> Outcome:
     """Go through the stages; what breaks is in the outcome, with all that was found out before."""
     outcome, started = context.outcome, time.monotonic()
     try:

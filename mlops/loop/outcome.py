@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -26,6 +27,11 @@ class Options:
     """Seconds for all of it."""
 
     namespace: str = places.NAMESPACE
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    """Of the pipeline, in place of the example's own."""
+
+    scenario: str = ""
+    """Name of what is done to the platform on purpose; empty where nothing is."""
 
 
 @dataclass
@@ -47,6 +53,13 @@ class Outcome:
     facts: list[Fact] = field(default_factory=list)
     queries: dict[str, Any] = field(default_factory=dict)
     pipeline: dict[str, Any] = field(default_factory=dict)
+    scenario: str = ""
+    model_exit_code: int = 0
+    """What the loop says of the model: a scenario in which a bad model is caught is a success, and the model is bad."""
+
+    record: dict[str, Any] = field(default_factory=dict)
+    """Of a scenario: what was found, at which risk, and what became of it."""
+
     failure: StageError | None = None
 
     def plain(self) -> dict[str, Any]:
@@ -72,5 +85,10 @@ class Outcome:
             "facts": [asdict(fact) for fact in self.facts],
             "queries": self.queries,
             "pipeline": self.pipeline,
+            **(
+                {"scenario": self.scenario, "modelExitCode": self.model_exit_code, "record": self.record}
+                if self.scenario
+                else {}
+            ),
             "failure": failure,
         }

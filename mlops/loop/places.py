@@ -1,9 +1,15 @@
-"""Where the parts of the platform are: the pipeline runner's ConfigMap says it to every run, and so to the loop."""
+"""Where the parts of the platform are.
+
+What a run needs to know, the pipeline runner's ConfigMap says to it, and so to the loop. What watches runs from
+outside is found by its Service: its name is that of the component, whatever namespace an order form gives it.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mlops.errors import OperationError
 from mlops.loop.cluster import Cluster
@@ -31,8 +37,16 @@ class Places:
     """Namespace of InferenceServices."""
 
     runtime: str
+    # Each is None where the order form does not have the component.
     prometheus: str | None
-    """None where the order form has no metrics store."""
+    alerts: str | None = None
+    prediction_log: str | None = None
+    monitor: str | None = None
+    auditor: str | None = None
+    auditor_collect: str | None = None
+    """The auditor's process that takes triggers; the same as `auditor` where one process does all."""
+
+    gate: str | None = None
 
 
 def find(cluster: Cluster, namespace: str = NAMESPACE) -> Places:
@@ -56,7 +70,38 @@ def find(cluster: Cluster, namespace: str = NAMESPACE) -> Places:
         serving=told["SERVING_NAMESPACE"],
         runtime=told["SERVING_RUNTIME"],
         prometheus=told.get("PROMETHEUS_URL"),
+        **_watching(cluster),
     )
+
+
+def _watching(cluster: Cluster) -> dict[str, str]:
+    """Return the in-cluster URLs of those parts that have a Service."""
+    services = cluster.items("/api/v1/services", labelSelector=OURS)
+    found: dict[str, str] = {}
+    for service in services:
+        name, namespace = service["metadata"]["name"], service["metadata"]["namespace"]
+        if part := _SERVICES.get(name):
+            found[part] = f"http://{name}.{namespace}.svc:{_port(service)}"
+    return found
+
+
+def _port(service: Mapping[str, Any]) -> int:
+    """Return the port that people and programs talk to: `http` or `web`, or the only one."""
+    ports = service["spec"]["ports"]
+    return int(next((port["port"] for port in ports if port.get("name") in {"http", "web"}), ports[0]["port"]))
+
+
+OURS = "app.kubernetes.io/part-of=oss-mlops-platform"
+"""Label of everything that the platform puts into a cluster."""
+
+_SERVICES = {
+    "alertmanager": "alerts",
+    "prediction-log": "prediction_log",
+    "model-monitor": "monitor",
+    "cabc-auditor": "auditor",
+    "cabc-auditor-collect": "auditor_collect",
+    "conformity-gate": "gate",
+}
 
 
 _PART = {"REGISTRY_ARTEFACT_ROOT": "model registry", "SERVING_NAMESPACE": "model serving"}

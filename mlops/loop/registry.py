@@ -15,6 +15,10 @@ __all__ = ["Registered", "Registry"]
 
 STAGE = "register"
 
+NOT_FOUND = 404
+
+_ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+
 
 @dataclass(frozen=True)
 class Registered:
@@ -104,9 +108,32 @@ class Registry:
         split = yaml.safe_load(self._artifact(registered, "input_example.json"))
         return [dict(zip(split["columns"], row, strict=True)) for row in split["data"]]
 
+    def run_document(self, registered: Registered, path: str) -> dict[str, Any] | None:
+        """Return a JSON artefact of a version's run, None when there is none."""
+        answer = self._cluster.ask(self.url, f"{_ARTIFACTS}/{_of_run(registered)}/{path}")
+        if answer.good:
+            found: dict[str, Any] = answer.json()
+            return found
+        if answer.status != NOT_FOUND:
+            self._silent(answer.status, answer.text)
+        return None
+
+    def store(self, registered: Registered, path: str, text: str) -> None:
+        """Put a text under a version's run. Raises StageError when it is not taken."""
+        answer = self._cluster.ask(
+            self.url,
+            f"{_ARTIFACTS}/{_of_run(registered)}/{path}",
+            text.encode(),
+            method="PUT",
+            headers={"Content-Type": "application/octet-stream"},
+        )
+        if not answer.good:
+            reason = f"does not take artefact {path}: HTTP {answer.status}: {answer.text[:200]}"
+            raise StageError(STAGE, f"MLflow run {registered.run_id}", reason)
+
     def _artifact(self, registered: Registered, name: str) -> str:
         path = f"{registered.experiment_id}/models/{registered.model_id}/artifacts/{name}"
-        answer = self._cluster.ask(self.url, f"/api/2.0/mlflow-artifacts/artifacts/{path}")
+        answer = self._cluster.ask(self.url, f"{_ARTIFACTS}/{path}")
         if not answer.good:
             subject = f"model {registered.name} version {registered.version}"
             raise StageError(STAGE, subject, f"has no artefact {name} (HTTP {answer.status})")
@@ -130,3 +157,7 @@ class Registry:
             f"does not answer: {trouble}",
             fix=f"kubectl -n {namespace} get pods; `pulumi up` repairs what was changed by hand",
         )
+
+
+def _of_run(registered: Registered) -> str:
+    return f"{registered.experiment_id}/{registered.run_id}/artifacts"

@@ -27,6 +27,15 @@ class Sample:
     """Name of the registered model, and of the InferenceService."""
 
     arguments: dict[str, Any]
+    features: tuple[str, ...]
+    """What the model sees, in order."""
+
+    attributes: tuple[str, ...]
+    """What people are protected for: in the data, never a feature."""
+
+    label: str
+    """What the model learns."""
+
     build: Any
     """Makes the pipeline for an image."""
 
@@ -58,7 +67,15 @@ def load(name: str) -> Sample:
     # kfp reads the source of the steps through their module.
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
-    return Sample(name=name, model=module.MODEL, arguments=dict(module.ARGUMENTS), build=module.pipeline)
+    return Sample(
+        name=name,
+        model=module.MODEL,
+        arguments=dict(module.ARGUMENTS),
+        features=tuple(module.FEATURES),
+        attributes=tuple(module.ATTRIBUTES),
+        label=module.LABEL,
+        build=module.pipeline,
+    )
 
 
 def code_version() -> str:

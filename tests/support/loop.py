@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 from mlops.loop.cluster import Answer
 
-__all__ = ["MLFLOW", "PROMETHEUS", "FakePlatform", "monitor", "pod"]
+__all__ = ["MLFLOW", "PROMETHEUS", "TOKEN", "FakePlatform", "Part", "monitor", "pod"]
 
 MLFLOW, PROMETHEUS = "http://mlflow.mlflow.svc:5000", "http://prometheus.prometheus.svc:9090"
 
 ISVC = "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices/loan-approval"
+
+TOKEN = "token-of-the-auditing-party"  # noqa: S105 (of nobody)
 
 EXAMPLE = {"columns": ["a"], "data": [[1.0], [2.0]]}
 
@@ -42,6 +46,38 @@ def monitor(**spec: Any) -> dict[str, Any]:
         "metadata": {"name": "predictors", "namespace": "models", "labels": {"platform": "ours"}},
         "spec": {"selector": chosen, "podMetricsEndpoints": [{"port": "http", "path": "/metrics"}], **spec},
     }
+
+
+class Part:
+    """A service that watches: a name, a namespace, and what it answers."""
+
+    name: str
+    replicas = 1
+
+    @property
+    def url(self) -> str:
+        """Return where the loop finds it."""
+        return f"http://{self.name}.{self.name}.svc:8080"
+
+    def service(self) -> dict[str, Any]:
+        """Return its Service."""
+        return {
+            "metadata": {"name": self.name, "namespace": self.name},
+            "spec": {"selector": {"app": self.name}, "ports": [{"name": "http", "port": 8080}]},
+        }
+
+    def answer(self, platform: FakePlatform, path: str, body: Any, query: Mapping[str, str]) -> Answer:
+        """Answer one request; without replicas nobody does."""
+        if not self.replicas:
+            return Answer(503, {}, "no endpoints available")
+        if path == "/readyz":
+            return Answer(200, {}, "")
+        found = self.said(platform, path, body, query)
+        return Answer(404, {}, "") if found is None else _answer(found)
+
+    def said(self, platform: FakePlatform, path: str, body: Any, query: Mapping[str, str]) -> Any:
+        """Return the body of an answer, None for 404."""
+        raise NotImplementedError
 
 
 @dataclass
@@ -80,6 +116,21 @@ class FakePlatform:
     logs: list[list[str]] = field(default_factory=list)
     """What each look at a run's log gives."""
 
+    watching: list[Part] = field(default_factory=list)
+    """What watches and audits; each has a Service, and the loop finds it by that."""
+
+    archive: bytes = b""
+    """What the auditor exports."""
+
+    artefacts: dict[str, Any] = field(default_factory=dict)
+    """JSON artefacts of every run, by path."""
+
+    answered: dict[str, tuple[list[dict[str, Any]], Answer]] = field(default_factory=dict)
+    """Requests with an id of the caller's: their rows and the answer."""
+
+    stored: dict[str, bytes] = field(default_factory=dict)
+    """What was put under a run."""
+
     deleted: list[str] = field(default_factory=list)
     server: str = "https://fake"
 
@@ -101,8 +152,11 @@ class FakePlatform:
             found = {"webhooks": [{"clientConfig": {"service": {"namespace": "kserve", "name": "webhook"}}}]}
         elif "clusterservingruntimes" in path:
             found = {}
-        elif service := re.fullmatch(r"/api/v1/namespaces/\w+/services/(\w+)", path):
-            found = {"spec": {"selector": {"app": service[1]}}}
+        elif service := re.fullmatch(r"/api/v1/namespaces/([\w-]+)/services/([\w-]+)", path):
+            found = {
+                "metadata": {"namespace": service[1], "name": service[2]},
+                "spec": {"selector": {"app": service[2]}, "ports": [{"port": 8080}]},
+            }
         elif path.endswith("/configmaps/pipeline-job"):
             found = self._places()
         return found
@@ -110,6 +164,7 @@ class FakePlatform:
     def items(self, path: str, **_query: str) -> list[dict[str, Any]]:
         """Return the objects of a list."""
         operated: dict[str, list[dict[str, Any]]] = {
+            "/api/v1/services": [part.service() for part in self.watching],
             "/api/v1/namespaces": [
                 {"metadata": {"name": name, "labels": {"platform": "ours"}}} for name in ("models", "prometheus")
             ],
@@ -123,10 +178,12 @@ class FakePlatform:
             return operated[path]
         if path == "/api/v1/namespaces/models/pods" and self.served is not None:
             return [pod("predictor-1", self.uri(self.served))]
-        if found := re.fullmatch(r"/apis/apps/v1/namespaces/(\w+)/deployments", path):
+        if found := re.fullmatch(r"/apis/apps/v1/namespaces/([\w-]+)/deployments", path):
             namespace = found[1]
             name = {"kserve": "webhook"}.get(namespace, namespace)
-            replicas = self.mlflow_replicas if namespace == "mlflow" else 1
+            replicas = {"mlflow": self.mlflow_replicas, **{part.name: part.replicas for part in self.watching}}.get(
+                namespace, 1
+            )
             return [
                 {
                     "metadata": {"namespace": namespace, "name": name},
@@ -173,16 +230,55 @@ class FakePlatform:
 
     # Services
 
-    def ask(self, url: str, path: str, body: Any = None, *, query: Mapping[str, str] | None = None) -> Answer:
-        """Answer for MLflow, Prometheus or the model server."""
-        query = query or {}
+    def ask(
+        self,
+        url: str,
+        path: str,
+        body: Any = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        method: str | None = None,
+        timeout: float = 20,
+    ) -> Answer:
+        """Answer for MLflow, Prometheus, what watches, or the model server."""
+        assert timeout
+        query, headers = query or {}, headers or {}
+        for part in self.watching:
+            if url == part.url:
+                return part.answer(self, path, body, query)
+        if method == "PUT":
+            self.stored[path.rpartition("/artifacts/")[2]] = body
+            return Answer(200, {}, "")
         if url == MLFLOW:
             return self._mlflow(path, query)
         if url == PROMETHEUS:
             return _answer(self._prometheus(path, query))
-        return self._model(path, body)
+        answer = self._model(path, body)
+        if answer.good and (request_id := headers.get("Ce-Id")):
+            self.answered[request_id] = (body["instances"], answer)
+        return answer
 
-    def _mlflow(self, path: str, query: Mapping[str, str]) -> Answer:
+    def ask_pod(
+        self, url: str, path: str, body: Any = None, *, headers: Mapping[str, str], timeout: float = 20
+    ) -> Answer:
+        """Answer as the same services do, to who proves who they are."""
+        assert timeout
+        if headers.get("Authorization") != f"Bearer {TOKEN}":
+            return Answer(401, {}, "who are you?")
+        path, _, query = path.partition("?")
+        return self.ask(url, path, body, query=dict(parse_qsl(query)))
+
+    def pods_of(self, service: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return one pod behind any service that is there."""
+        return [{"metadata": {"name": f"{service['metadata']['name']}-0"}}]
+
+    def execute(self, _namespace: str, _pod: str, _command: Any, *, timeout: float = 60) -> str:
+        """Give the archive of the auditor's record."""
+        assert timeout
+        return base64.b64encode(self.archive).decode()
+
+    def _mlflow(self, path: str, query: Mapping[str, str]) -> Answer:  # noqa: PLR0911 (one for each thing it is asked)
         if not self.mlflow_replicas:
             return Answer(503, {}, "no endpoints available")
         if path == "/version":
@@ -192,6 +288,10 @@ class FakePlatform:
             return Answer(200, {}, f"run_id: run-{version and version[1]}\nsignature: {{inputs: '[a]'}}\n")
         if path.endswith("input_example.json"):
             return _answer(EXAMPLE)
+        if "/mlflow-artifacts/artifacts/" in path:
+            name = path.partition("/artifacts/")[2].partition("/artifacts/")[2]
+            found = self.artefacts.get(name)
+            return Answer(404, {}, "") if found is None else _answer(found)
         method = path.removeprefix("/api/2.0/mlflow/")
         version = query.get("version") or query.get("run_id", "").removeprefix("run-") or str(self.champion)
         if method != "model-versions/search" and int(version) not in self.registered:
@@ -251,11 +351,15 @@ class FakePlatform:
         }
         if path.startswith("/v1"):
             self.counted["v1"] += 1
-            return _answer({"predictions": [[self.probability] for _ in body["instances"]]}, headers)
+            return _answer({"predictions": self.outputs(body["instances"])}, headers)
         self.counted["v2"] += 1
         number = body["inputs"][0]["shape"][0]
         output = {"shape": [number, 1], "data": [self.probability] * number}
         return _answer({"outputs": [output]}, headers)
+
+    def outputs(self, rows: list[dict[str, Any]]) -> list[Any]:
+        """Return what the model says of rows."""
+        return [[self.probability] for _ in rows]
 
     def _inference_service(self, version: int) -> dict[str, Any]:
         return {

@@ -26,7 +26,11 @@ OURS = ("register", "deploy", "predict")
 def run(context: Context) -> None:
     """Compile the example, run it, put down its stages. Raises StageError when a step failed or the gate was missed."""
     compiled = context.sample.compile(context.places.image)
-    context.arguments = {**context.sample.arguments, "code_version": sample.code_version()}
+    context.arguments = {
+        **context.sample.arguments,
+        "code_version": sample.code_version(),
+        **context.options.arguments,
+    }
     if context.options.gate is not None:
         context.arguments["min_auc"] = context.options.gate
     now = dt.datetime.now(dt.UTC)
@@ -101,11 +105,14 @@ def _missed_gate(context: Context) -> NoReturn:
 def _summary(task: Task) -> str:
     told = task.parameters
     metrics = task.artifacts.get("metrics", {})
+    gated = {name: metrics[name] for name in ("accuracy", "auc") if name in metrics}
+    ratios = [value for name, value in metrics.items() if name.startswith("disparate_impact_ratio")]
+    fairness = f", least disparate impact ratio {min(ratios):.3f}" if ratios else ""
     texts: dict[str, Callable[[], str]] = {
         "read": lambda: f"{told['rows']} rows, sha256 {told['sha256'][:12]}",
         "validate": lambda: f"{told['Output']} rows valid",
         "train": lambda: f"on {told['Output']} rows",
-        "evaluate": lambda: ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()),
+        "evaluate": lambda: f"{', '.join(f'{name} {value:.4f}' for name, value in gated.items())}{fairness}",
         "register": lambda: f"version {told['version']}, run {told['run_id'][:12]}, {told['digest'][:19]}",
         "deploy": lambda: f"{told['uri']} answers after {told['seconds']:.1f} s",
     }

@@ -18,6 +18,9 @@ def look(context: Context) -> None:
         context.serving.check(context.places.runtime)
         if context.monitoring:
             context.monitoring.check()
+        for part in (context.log, context.monitor, context.auditor, context.gate):
+            if part:
+                part.check()
         context.before = served = context.serving.served()
         if served and served.version:
             _is_registered(context, served.version)

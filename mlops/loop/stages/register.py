@@ -7,6 +7,7 @@ from typing import Any
 from mlops.loop.context import Context
 from mlops.loop.ledger import StageError
 from mlops.loop.registry import Registered
+from mlops.loop.stages import gate
 
 __all__ = ["check"]
 
@@ -15,26 +16,28 @@ def check(context: Context) -> None:
     """Assert rows, version, metrics and signature."""
     said = {name: task.parameters for name, task in context.run.tasks.items()}
     _rows(context, said)
-    champion = context.registry.champion(context.sample.model)
-    if champion is None:
-        raise StageError("register", f"model {context.sample.model}", "has no version with alias champion")
     told, outcome = said["register"], context.outcome
+    # Where the conformity gate enforces, it alone makes champions, later.
+    alias = "candidate" if gate.enforces(context) else "champion"
+    registered = context.registry.champion(context.sample.model, alias)
+    if registered is None:
+        raise StageError("register", f"model {context.sample.model}", f"has no version with alias {alias}")
     outcome.run_id, outcome.version, outcome.digest = told["run_id"], told["version"], told["digest"]
-    run_found = context.registry.run(champion.run_id)
+    run_found = context.registry.run(registered.run_id)
     for name, found, wanted in (
-        ("version", champion.version, told["version"]),
-        ("next version", int(champion.version), max(context.known, default=0) + 1),
-        ("run id", champion.run_id, context.run.mlflow_run_id),
-        ("digest", champion.tags.get("digest"), told["digest"]),
-        ("data sha256", champion.tags.get("data.sha256"), said["read"]["sha256"]),
-        ("code version", champion.tags.get("code.version"), context.arguments["code_version"]),
+        ("version", registered.version, told["version"]),
+        ("next version", int(registered.version), max(context.known, default=0) + 1),
+        ("run id", registered.run_id, context.run.mlflow_run_id),
+        ("digest", registered.tags.get("digest"), told["digest"]),
+        ("data sha256", registered.tags.get("data.sha256"), said["read"]["sha256"]),
+        ("code version", registered.tags.get("code.version"), context.arguments["code_version"]),
         ("run status", run_found["info"]["status"], "FINISHED"),
         ("run's Job", run_found["data"]["tags"].get("pipeline.job"), context.run.name),
     ):
         context.ledger.same("register", name, found=found, wanted=wanted, source=context.mlflow)
     _metrics(context, run_found["data"]["metrics"])
-    _signed(context, champion)
-    context.registered = champion
+    _signed(context, registered)
+    context.registered = registered
 
 
 def _rows(context: Context, said: dict[str, dict[str, Any]]) -> None:
@@ -59,21 +62,21 @@ def _metrics(context: Context, recorded: dict[str, float]) -> None:
             wanted=measured[metric],
             source=context.mlflow,
         )
-        gate = context.arguments[name]
+        least = context.arguments[name]
         context.ledger.that(
             "evaluate",
             f"{metric} at the gate",
-            measured[metric] >= gate,
+            measured[metric] >= least,
             found=measured[metric],
-            wanted=f"≥ {gate}",
+            wanted=f"≥ {least}",
             source=context.mlflow,
         )
 
 
-def _signed(context: Context, champion: Registered) -> None:
+def _signed(context: Context, registered: Registered) -> None:
     """Assert that the artefact itself has a signature and names the run."""
-    description = context.registry.description(champion)
-    source = f"MLmodel of {champion.name} version {champion.version}"
+    description = context.registry.description(registered)
+    source = f"MLmodel of {registered.name} version {registered.version}"
     inputs = str((description.get("signature") or {}).get("inputs") or "")
     context.ledger.that(
         "register",
@@ -85,5 +88,5 @@ def _signed(context: Context, champion: Registered) -> None:
         reason="has no signature",
     )
     context.ledger.same(
-        "register", "run id in the artefact", found=description.get("run_id"), wanted=champion.run_id, source=source
+        "register", "run id in the artefact", found=description.get("run_id"), wanted=registered.run_id, source=source
     )

@@ -145,8 +145,19 @@ class TestClose:
             "predict-v1",
             "predict-v2",
             "monitoring",
+            "log",
+            "watch",
+            "audit",
+            "gate",
             "serving",
         ]
+        left_out = {stage.name: stage.summary for stage in outcome.stages if stage.summary.startswith("no ")}
+        assert left_out == {
+            "log": "no prediction log in this stack",
+            "watch": "no model monitor in this stack",
+            "audit": "no auditor in this stack",
+            "gate": "no conformity gate in this stack",
+        }
         found = {fact.name: fact.found for fact in outcome.facts}
         assert len(outcome.facts) >= 40
         assert found["run id"] == "run-3"
