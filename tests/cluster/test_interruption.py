@@ -58,5 +58,6 @@ def test_killed_up_is_finished_by_the_next(platform: Platform) -> None:
             up.wait(timeout=120)
         LOG.info("kill %d of seed %d after %.1f s; up ended with %d", kill, seed, moment, up.returncode)
         done = platform.mlops("up", "--stack", STACK, "--no-loop", check=False, timeout=900)
-        assert done.returncode == 0, f"seed {seed}, kill {kill} after {moment:.1f} s\n{done.stdout}\n{done.stderr}"
-    platform.pulumi("preview", "--expect-no-changes")
+        told = f"seed {seed}, kill {kill} after {moment:.1f} s\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, told
+        assert platform.changes() == {}, told
