@@ -84,9 +84,7 @@ class Marker:
             process = psutil.Process(self.process)
             command = process.cmdline()
             # A program that has only just been started has no command line yet.
-            return any("kind" in word for word in command) or (
-                not command and process.status() != psutil.STATUS_ZOMBIE
-            )
+            return any("kind" in word for word in command) or (not command and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
 
