@@ -16,10 +16,10 @@ import pytest
 from components._core import paths
 from tests.support.platform import MLOPS, Platform
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(3000)]
-
 KILLS = int(os.environ.get("MLOPS_TEST_KILLS", "3"))
 """How often; ten is what a release is tested with."""
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200 + 600 * KILLS)]
 
 STACK = "ci"
 
