@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pulumi
 from pulumi import dynamic
 
@@ -80,10 +81,12 @@ class Marker:
     def alive(self) -> bool:
         """Tell whether the process that makes the cluster still runs."""
         try:
-            command = Path("/proc", str(self.process), "cmdline").read_bytes()
-        except OSError:
+            process = psutil.Process(self.process)
+            command = process.cmdline()
+            # A program that has only just been started has no command line yet.
+            return any("kind" in word for word in command) or (not command and process.status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
             return False
-        return b"kind" in command
 
 
 class Kind:

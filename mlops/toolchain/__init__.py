@@ -9,7 +9,7 @@ from pathlib import Path
 from components._core import paths, sources
 from components._core.sources import Source
 from mlops.errors import OperationError
-from mlops.toolchain import plugins
+from mlops.toolchain import plugins, system
 from mlops.toolchain.containers import Engine, engine, find_engine
 from mlops.toolchain.environment import current_source, environment, exports
 from mlops.toolchain.environments import plugin_environment
@@ -60,9 +60,16 @@ def binary(name: str) -> Path:
     return found
 
 
-def install(names: Iterable[str] | None = None, *, source: Source | None = None) -> Choice:
-    """Install the named tools, or all that this machine needs; return the source and why it was chosen."""
+def install(
+    names: Iterable[str] | None = None, *, source: Source | None = None, system_packages: bool | None = None
+) -> Choice:
+    """Install the named tools, or all that this machine needs; return the source and why it was chosen.
+
+    All that is needed includes packages of the system, which come first: see `system.ensure` for whose they are.
+    """
     installer = Installer(choose(source))
+    if names is None:
+        system.ensure(installer.choice.source, allowed=system_packages)
     installer.install(names)
     return installer.choice
 

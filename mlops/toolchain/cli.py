@@ -10,7 +10,6 @@ from rich.table import Table
 
 from components._core.sources import Source
 from mlops import console, toolchain
-from mlops.toolchain import system
 from mlops.toolchain.store import sha256
 
 __all__ = ["app"]
@@ -32,9 +31,7 @@ def install(
     """Install what is missing; what is there already is kept. Can be interrupted and run again."""
     choice = toolchain.choose(source)
     console.err.print(f"source: {choice.source} ({choice.reason})")
-    if not names:
-        system.ensure(choice.source, allowed=system_packages)
-    toolchain.install(names or None, source=choice.source)
+    toolchain.install(names or None, source=choice.source, system_packages=system_packages)
     for tool in toolchain.tools():
         if tool.name in {"pulumi-language-python", "pulumi-resource-kubernetes"} and not names:
             console.err.print(f"{tool.name}: {'stand-in' if tool.stand_in else f'official, {tool.path}'}")

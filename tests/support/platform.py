@@ -37,6 +37,15 @@ class Platform:
         command = ["pulumi", *args, "--stack", self.stack, "--non-interactive"]
         return run(command, check=check, timeout=timeout, env={**os.environ, **toolchain.environment()})
 
+    def changes(self) -> dict[str, Any]:
+        """Return what `pulumi preview` would change: the steps that are not `same`, by the resource's name."""
+        steps = json.loads(self.pulumi("preview", "--json").stdout)["steps"]
+        return {
+            each["urn"].rpartition("::")[2]: {"op": each["op"], "diff": each.get("detailedDiff")}
+            for each in steps
+            if each["op"] != "same"
+        }
+
     def kubectl(self, *args: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run `kubectl …` against the stack's cluster."""
         from mlops import engine, toolchain

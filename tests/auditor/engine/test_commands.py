@@ -71,7 +71,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Give the commands in a folder with a specification and a backend of one file."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "spec.yaml").write_text(SPEC)
-    (tmp_path / "m.json").write_text('{"ratio": 0.9, "secret": 42}')
+    (tmp_path / "m.json").write_text('{"ratio": 0.9, "secret": -8675309.25}')
     (tmp_path / ".cabc").mkdir()
     (tmp_path / ".cabc" / "connections.yaml").write_text("connections: {docs: {kind: file, root: ..}}\n")
     app = Typer()
@@ -108,7 +108,7 @@ def test_from_first_run_to_conformant_and_back(run: Run, tmp_path: Path) -> None
     assert first.exit_code == 1
     assert "scoring: conditional" in first.stdout
     assert "nobody has attested: Does a person look?" in " ".join(first.stdout.split())
-    assert "42" not in first.stdout
+    assert "8675309" not in first.stdout
     assert "confidential" in first.stdout
 
     assert run(*ATTEST, "--by", "carol").exit_code == 0
@@ -121,7 +121,7 @@ def test_from_first_run_to_conformant_and_back(run: Run, tmp_path: Path) -> None
     assert shown.exit_code == 0
     assert "conformant (was conditional)" in shown.stdout
 
-    (tmp_path / "m.json").write_text('{"ratio": 0.5, "secret": 42}')
+    (tmp_path / "m.json").write_text('{"ratio": 0.5, "secret": -8675309.25}')
     bad = run("assess", "spec.yaml")
     assert bad.exit_code == 1
     assert "found 0.5, wanted at least 0.8 [risks R1]" in " ".join(bad.stdout.split())

@@ -88,6 +88,18 @@ async def test_a_subject_has_one_task_and_what_comes_meanwhile_is_not_lost(recor
     assert steps.calls.count(SUBJECT) < 15  # woken twenty times: merged
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_it_stops_also_when_it_is_woken_at_that_moment(record: DatabaseRecord, turns: int) -> None:
+    work = worker(record, Steps(), poll=60)
+    await work.start()
+    await asyncio.sleep(0.1)
+    assert work._wake is not None
+    work._wake.set()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await asyncio.wait_for(work.stop(1), 20)
+
+
 async def test_steps_go_on_while_there_is_work(record: DatabaseRecord) -> None:
     steps = Steps(work=3)
     work = worker(record, steps)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 
+import psutil
 import pytest
 
 from components._core.engine import EngineError
@@ -165,3 +167,20 @@ def test_only_our_own_node_image_goes_without_the_network_of_kind() -> None:
     assert ours["networking"] == {"disableDefaultCNI": True}
     assert cluster_config(IMAGE)["networking"] == {"disableDefaultCNI": False}
     assert json.loads(ours["kubeadmConfigPatches"][0])["failCgroupV1"] is False
+
+
+def test_a_marker_is_alive_as_long_as_its_kind_runs() -> None:
+    def alive(process: int) -> bool:
+        return Marker("creation", "node", "backend", process).alive
+
+    assert not alive(0)
+    with subprocess.Popen([sys.executable, "-c", "input()", "kind"], stdin=subprocess.PIPE) as kind:
+        assert alive(kind.pid)
+        kind.kill()
+        os.waitid(os.P_PID, kind.pid, os.WEXITED | os.WNOWAIT)  # it is dead and nobody has asked for its exit code
+        assert not alive(kind.pid)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        while not psutil.Process(other.pid).cmdline():
+            time.sleep(0.01)
+        assert not alive(other.pid)
+        other.kill()

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from components._core import sources
 from components._core.sources import Source
+from mlops import toolchain
 from mlops.errors import OperationError, UsageError
 from mlops.toolchain.install import Installer
 from mlops.toolchain.model import modules
@@ -173,3 +174,16 @@ def test_terminal_shows_every_tool() -> None:
         progress.note("by the way")
     for part in ("kind 1", "etcd 2", "about 1 min 30 s", "by the way", "together"):
         assert part in text.getvalue()
+
+
+def test_packages_of_the_system_come_before_the_tools_and_only_with_all_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[object] = []
+    monkeypatch.setattr("mlops.toolchain.system.ensure", lambda source, *, allowed: done.append((source, allowed)))
+    monkeypatch.setattr(Installer, "install", lambda _self, names: done.append(names))
+    toolchain.install(source=Source.REGISTRY_ONLY)
+    toolchain.install(source=Source.REGISTRY_ONLY, system_packages=False)
+    toolchain.install(["kind"], source=Source.REGISTRY_ONLY)
+    registry_only = Source.REGISTRY_ONLY
+    assert done == [(registry_only, None), None, (registry_only, False), None, ["kind"]]

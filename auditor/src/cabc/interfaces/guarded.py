@@ -123,7 +123,8 @@ class _Dialler(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         try:
-            addresses = await asyncio.wait_for(self._resolve(host, port), timeout)
+            async with asyncio.timeout(timeout):
+                addresses = await self._resolve(host, port)
         except (OSError, TimeoutError, UnicodeError) as error:
             raise httpcore.ConnectError("the host's name has no address") from error
         for address in addresses:

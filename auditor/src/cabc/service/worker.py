@@ -7,6 +7,7 @@ are in the record, so that a process that starts finds what another one left.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -120,10 +121,10 @@ class Worker:
             except Exception:
                 log.exception("cannot look for work")
             self._beat = self.clock()
-            try:
-                await asyncio.wait_for(wake.wait(), self.poll)
-            except TimeoutError:
-                continue
+            # Not asyncio.wait_for: before Python 3.12 it loses a cancellation that comes just when it is woken.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.poll):
+                    await wake.wait()
             wake.clear()
 
     async def _look(self) -> None:
