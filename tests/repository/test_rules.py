@@ -64,7 +64,7 @@ def run(promtool: Path, folder: Path, *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def tested(file: Path) -> list[dict[str, Any]]:
+def questions_of(file: Path) -> list[dict[str, Any]]:
     """Return every question about an alert in a file of unit tests."""
     content = yaml.safe_load(file.read_text())
     return [question for test in content["tests"] for question in test.get("alert_rule_test", [])]
@@ -93,7 +93,7 @@ def test_every_file_of_unit_tests_is_of_a_group() -> None:
 @pytest.mark.parametrize("component", sorted(RULES))
 def test_every_alert_is_shown_to_fire_and_to_be_silent(component: str) -> None:
     for group in RULES[component]:
-        questions = tested(UNITS / component / f"{group.name}.yaml") if group.alerts else []
+        questions = questions_of(UNITS / component / f"{group.name}.yaml") if group.alerts else []
         for alert in group.alerts:
             asked = [question for question in questions if question["alertname"] == alert.name]
             labels = [found["exp_labels"] for question in asked for found in question["exp_alerts"]]
