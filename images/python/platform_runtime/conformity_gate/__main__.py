@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import closing
 
 import uvicorn
 
@@ -25,15 +26,15 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    gate = Gate(
-        auditor=Auditor(settings.auditor_url, settings.auditor_token, settings.hook),
-        registry=Registry(settings.registry_url),
-        cluster=Cluster(),
-        place=Place(settings.namespace, settings.artefact_root),
-        policy=settings.policy,
-    )
-    watch = Watch(gate, settings.interval.total_seconds())
-    uvicorn.run(application(gate, watch), host="0.0.0.0", port=PORT, access_log=False)  # noqa: S104 (a pod's own network)
+    with (
+        closing(Auditor(settings.auditor_url, settings.auditor_token, settings.hook)) as auditor,
+        closing(Registry(settings.registry_url)) as registry,
+        closing(Cluster()) as cluster,
+    ):
+        place = Place(settings.namespace, settings.artefact_root)
+        gate = Gate(auditor=auditor, registry=registry, cluster=cluster, place=place, policy=settings.policy)
+        watch = Watch(gate, settings.interval.total_seconds())
+        uvicorn.run(application(gate, watch), host="0.0.0.0", port=PORT, access_log=False)  # noqa: S104 (a pod's own)
     return 0
 
 

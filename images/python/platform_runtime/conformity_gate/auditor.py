@@ -22,6 +22,8 @@ STEPS = 100
 PAGE, PAGES = 100, 50
 """Assessments a page, and pages at most, that are searched for a complete one."""
 
+TIMEOUT = 15
+
 FAILING = frozenset({"not-satisfied", "error", "needs-review", "not-evaluated"})
 
 
@@ -33,7 +35,7 @@ class AuditorError(Exception):
 class Hook:
     """A webhook of the auditor that takes signed messages."""
 
-    name: str
+    url: str
     secret: str = field(repr=False)
 
 
@@ -63,13 +65,17 @@ class _Walked:
 class Auditor:
     """One auditor. Assessments never change, so each is read once."""
 
-    def __init__(self, url: str, token: str, hook: Hook | None = None, *, timeout: float = 15) -> None:
-        self._client = httpx.Client(base_url=url, timeout=timeout)
+    def __init__(self, url: str, token: str, hook: Hook, *, transport: httpx.BaseTransport | None = None) -> None:
+        self._client = httpx.Client(base_url=url, timeout=TIMEOUT, transport=transport)
         self._bearer = {"Authorization": f"Bearer {token}"}
         self._hook = hook
         self._assessed: dict[str, dict[str, Assessed]] = {}
         self._causes: dict[str, Cause] = {}
         self._walked: dict[str, _Walked] = {}
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
 
     def subjects(self) -> list[str]:
         """Return the names of all subjects."""
@@ -77,8 +83,12 @@ class Auditor:
         cursor: str | None = None
         while True:
             page = self._get("/api/v1/subjects", limit=500, **({"cursor": cursor} if cursor else {}))
-            found += [str(item["name"]) for item in page["items"]]
-            cursor = page["next"]
+            try:
+                found += [str(item["name"]) for item in page["items"]]
+                cursor = page["next"]
+            except (KeyError, TypeError) as error:
+                msg = f"subjects: the answer has not the shape of the auditor's API ({type(error).__name__}: {error})"
+                raise AuditorError(msg) from error
             if not cursor:
                 return sorted(found)
 
@@ -119,8 +129,6 @@ class Auditor:
 
     def ask(self, subject: str, now: dt.datetime) -> None:
         """Ask for an assessment of every requirement."""
-        if self._hook is None:
-            return
         body = json.dumps({"subject": subject}).encode()
         stamp = str(int(now.timestamp()))
         signed = hmac.new(self._hook.secret.encode(), stamp.encode() + b"." + body, hashlib.sha256).hexdigest()
@@ -130,13 +138,13 @@ class Auditor:
             "X-Cabc-Signature": f"sha256={signed}",
         }
         try:
-            answer = self._client.post(f"/hooks/{self._hook.name}", content=body, headers=headers)
+            answer = self._client.post(self._hook.url, content=body, headers=headers)
         except httpx.HTTPError as error:
-            msg = f"webhook {self._hook.name}: {type(error).__name__}: {error}"
+            msg = f"webhook {self._hook.url}: {type(error).__name__}: {error}"
             raise AuditorError(msg) from error
         # 409: this very message was taken already, by a gate that was killed before it could tell.
         if answer.is_error and answer.status_code != httpx.codes.CONFLICT:
-            msg = f"webhook {self._hook.name}: HTTP {answer.status_code}: {answer.text[:200]}"
+            msg = f"webhook {self._hook.url}: HTTP {answer.status_code}: {answer.text[:200]}"
             raise AuditorError(msg)
 
     def _steps(self, name: str) -> list[Step]:

@@ -76,10 +76,15 @@ class Cluster:
 
         if api is None:
             kubernetes.config.load_incluster_config()
-        self._objects = kubernetes.client.CustomObjectsApi(api)
-        self._core = kubernetes.client.CoreV1Api(api)
+        self._api = api or kubernetes.client.ApiClient()
+        self._objects = kubernetes.client.CustomObjectsApi(self._api)
+        self._core = kubernetes.client.CoreV1Api(self._api)
         self._refused = kubernetes.client.exceptions.ApiException
         self._away = (urllib3.exceptions.HTTPError, OSError)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._api.rest_client.pool_manager.clear()
 
     def service(self, namespace: str, name: str) -> Service | None:
         """Return an InferenceService, None when there is none."""

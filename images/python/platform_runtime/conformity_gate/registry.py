@@ -41,6 +41,10 @@ class Registry:
     def __init__(self, url: str, *, timeout: float = 15) -> None:
         self._client = httpx.Client(base_url=f"{url.rstrip('/')}/api/2.0/mlflow/", timeout=timeout)
 
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
+
     def model(self, name: str) -> Model | None:
         """Return a model, None when nobody has registered it."""
         found = self._call("GET", "registered-models/get", {"name": name}, absent=True)

@@ -26,7 +26,7 @@ class Settings:
     """Of the InferenceServices; one elsewhere is not the gate's."""
     auditor_url: str
     auditor_token: str = field(repr=False)
-    hook: Hook | None
+    hook: Hook
     policy: Policy
     interval: dt.timedelta
 
@@ -61,7 +61,7 @@ class Settings:
             namespace=text("SERVING_NAMESPACE"),
             auditor_url=text("AUDITOR_URL"),
             auditor_token=text("AUDITOR_TOKEN"),
-            hook=Hook(text("AUDITOR_HOOK"), text("AUDITOR_HOOK_SECRET")) if environment.get("AUDITOR_HOOK") else None,
+            hook=Hook(text("AUDITOR_HOOK_URL"), text("AUDITOR_HOOK_SECRET")),
             policy=Policy(
                 mode=Mode(one_of("GATE_MODE", *Mode)),
                 allow_conditional=one_of("GATE_ALLOW_CONDITIONAL", "true", "false") == "true",

@@ -108,7 +108,7 @@ def standings(
             key=lambda each: each.ended,
         )
         for step in span.steps:
-            if (standing := _standing(span.version, step, found.get(span.version), full)) is not None:
+            if (standing := _standing(span.version, step, full)) is not None:
                 found[span.version] = standing
     return found
 
@@ -133,19 +133,17 @@ def spans(steps: Iterable[Step], assessed: Mapping[str, Assessed]) -> list[Span]
     return found
 
 
-def _standing(version: str, step: Step, before: Standing | None, full: Sequence[Assessed]) -> Standing | None:
+def _standing(version: str, step: Step, full: Sequence[Assessed]) -> Standing | None:
     """Return what a step makes of a version; None when it says nothing about it.
 
-    `full` are the version's complete assessments in this span, oldest first.
+    `full` are the version's complete assessments in this span, oldest first. That a status rises within a span only
+    by a full pass is the auditor's own rule.
     """
-    # Good news after bad news needs a look at everything that is younger than the bad news.
-    bad = before.since if before and before.status in ADVERSE and step.status not in ADVERSE else None
-    judged = [each for each in full if bad is None or each.ended > bad]
-    if step.status is Status.NONE or not (judged or (step.status in ADVERSE and step.actor != ENGINE)):
+    by_hand = step.status in ADVERSE and step.actor != ENGINE
+    if step.status is Status.NONE or not (full or by_hand):
         return None
     # A full assessment that confirms what was carried along makes no step of its own.
-    confirmed = bool(judged) and judged[0].ended > step.since
-    assessment = judged[0].id if confirmed else step.assessment
+    assessment = full[0].id if full and full[0].ended > step.since else step.assessment
     cause = assessment or f"{step.status.value}@{step.since.isoformat()}"
     return Standing(version, step.status, step.since, cause, assessment, step.text)
 

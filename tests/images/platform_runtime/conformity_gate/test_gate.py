@@ -7,10 +7,13 @@ import json
 from typing import Any
 
 import pytest
+from cabc.document.model import StatusPolicy
+from cabc.engine.status import elapse, revoke
+from platform_runtime.conformity_gate.decision import Cause, Decision, Ledger
 from platform_runtime.conformity_gate.plan import Mode, Policy
 from platform_runtime.registration import aliases
 
-from tests.support.conformity_gate import MODEL, KilledError, Trial
+from tests.support.conformity_gate import MODEL, START, KilledError, Trial
 
 ENFORCE = Policy(mode=Mode.ENFORCE)
 
@@ -205,6 +208,70 @@ def test_the_last_version_that_passed_is_gone_back_to() -> None:
     trial.assess()
     trial.settle()
     assert trial.state == ("2", "2", "2")
+
+
+def test_a_conformant_version_is_better_than_a_later_one_with_conditions() -> None:
+    trial = running()
+    trial.deploy(trial.register("light"))
+    trial.assess()
+    trial.settle()
+    assert trial.versions["2"]["conformity.status"] == "conditional"
+    trial.deploy(trial.register("grave"))
+    trial.assess()
+    trial.settle()
+    assert trial.state == ("1", "1", "1")
+
+
+def test_the_version_that_passed_last_need_not_be_the_newest() -> None:
+    trial = running()
+    trial.deploy(trial.register())
+    trial.assess()
+    trial.settle()
+    trial.deploy("1")
+    trial.assess(version="1")
+    trial.settle()
+    trial.deploy(trial.register("grave"))
+    trial.assess()
+    trial.settle()
+    assert trial.state == ("1", "1", "1")
+
+
+def test_a_revocation_by_hand_counts_at_once() -> None:
+    trial = running()
+    trial.deploy(trial.register())
+    trial.assess()
+    trial.settle()
+    trial.wait()
+    trial.records.append(revoke(trial.records[-1], reason="fraud", actor="alice", now=trial.now))
+    trial.settle()
+    assert trial.state == ("1", "1", "1")
+    assert json.loads(trial.versions["2"]["conformity.cause"])["text"] == "revoked by alice: fraud"
+
+
+def test_neglect_counts_as_well() -> None:
+    trial = running()
+    trial.status_policy = StatusPolicy(stale_after="P1D")
+    trial.deploy(trial.register())
+    trial.assess()
+    trial.settle()
+    trial.wait(90_000)
+    stale = elapse(trial.status_policy, trial.records[-1], trial.assessments["a2"].ended, trial.now)
+    assert stale is not None
+    trial.records.append(stale)
+    trial.settle()
+    assert trial.state == ("1", "1", "1")
+
+
+def test_a_rollback_that_did_not_happen_is_none_to_come_back_from() -> None:
+    cause = Cause("suspended", "a2", "")
+    begun = Decision("d1", MODEL, "enforce", "rollback", "2", "1", cause, START, "models/loan-approval")
+    tags = {"conformity.decision.d1": begun.body()}
+    assert set(Ledger.of([tags]).rolled_back()) == {"2"}
+    assert not Ledger.of([{**tags, "conformity.end.d1": "overtaken 2026"}]).rolled_back()
+
+
+def test_a_tag_that_is_no_decision_is_left_alone() -> None:
+    assert not Ledger.of([{"conformity.decision.x": "{}", "conformity.decision.y": "[1]", "other": "1"}]).decisions
 
 
 def test_without_any_version_that_passed_the_service_stays_and_says_so() -> None:
