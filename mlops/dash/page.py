@@ -43,9 +43,9 @@ def page(pages: Sequence[Page], period: Period, source: str) -> str:
         tag("a", "Skip to the panels", class_="skip", href="#panels"),
         tag(
             "header",
-            tag("h1", title),
+            tag("h1", "Dashboard" if len(pages) == 1 else title),
             tag("p", f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, from {source}", class_="soft"),
-            tag("nav", tag("ul", links), aria_label="Dashboards"),
+            tag("nav", tag("ul", links), aria_label="Dashboards") if len(pages) > 1 else None,
         ),
         tag("main", [_dashboard(each, period) for each in pages], id="panels"),
         tag("footer", tag("p", "Made by mlops dash. Times are UTC.")),
