@@ -237,8 +237,9 @@ def _runs(pid: int) -> bool:
 class Client:
     """Sends events over connections of its own, and writes down which were acknowledged."""
 
-    def __init__(self, port: int, *, workers: int = 8) -> None:
+    def __init__(self, port: int, *, workers: int = 8, pause: float = 0.01) -> None:
         self._port = port
+        self._pause = pause  # after an event that found nobody
         self._workers = workers
         self.acknowledged: set[tuple[str, str]] = set()
         """Kind and id of every event that got 200."""
@@ -264,7 +265,7 @@ class Client:
                 if connection:
                     connection[1].close()
                 connection = None
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(self._pause)
                 continue
             if status == httpx.codes.OK:
                 self.acknowledged.add((kind, request_id))

@@ -91,9 +91,11 @@ def _frame(rows: Sequence[Any]) -> pd.DataFrame:
         frame,
         _spread("input", inputs),
         _spread("output", output),
-        pd.DataFrame({"label": _loaded(label), "labelled_at": pd.to_datetime(pd.Series(labelled_at), utc=True)}),
+        # Whatever it is in one part, parts fit together.
+        pd.DataFrame({"label": _loaded(label)}, dtype=object),
+        pd.DataFrame({"labelled_at": pd.to_datetime(pd.Series(labelled_at), utc=True)}),
         _spread("attribute", attributes),
-        pd.DataFrame({"feedback": _loaded(feedback)}),
+        pd.DataFrame({"feedback": _loaded(feedback)}, dtype=object),
         _spread("business", business),
     ]
     return pd.concat(parts, axis="columns")
@@ -108,14 +110,9 @@ def _loaded(texts: Sequence[str | None]) -> list[Any]:
 def _spread(prefix: str, texts: Sequence[str | None]) -> pd.DataFrame:
     """Return a column of JSON as one column per name; a value that is missing in one row is missing there."""
     rows = [
-        value
-        if isinstance(value, dict)
-        else dict(enumerate(value))
-        if isinstance(value, list)
-        else {}
-        if value is None
-        else {0: value}
-        for value in _loaded(texts)
+        {f"{prefix}.{name}": part for name, part in (value.items() if isinstance(value, dict) else enumerate(value))}
+        for value in (
+            each if isinstance(each, dict | list) else [] if each is None else [each] for each in _loaded(texts)
+        )
     ]
-    frame = pd.DataFrame.from_records(rows, index=range(len(rows)))
-    return frame.rename(columns=lambda name: f"{prefix}.{name}")
+    return pd.DataFrame(rows, index=range(len(rows)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import resource
 import threading
 from pathlib import Path
 
@@ -121,6 +122,29 @@ def test_at_the_bound_events_are_refused_and_later_accepted_again(
     assert collector.post("request", "one-more", body).status_code == 200
     collector.settle()
     assert database.query("SELECT count(*) FROM requests") == [(11,)]
+
+
+def test_a_full_disk_is_told_and_what_was_accepted_is_stored(collector: Collector, database: Database) -> None:
+    database.server.stop()
+    collector.start()
+    assert collector.process
+    pid = collector.process.pid
+    body = {"instances": [{"text": "x" * 100_000}]}
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (350_000, resource.RLIM_INFINITY))
+    answers = [collector.post("request", f"full-{number}", body) for number in range(6)]
+    assert [found.status_code for found in answers] == [200, 200, 200, 507, 507, 507]
+    assert "File too large" in answers[-1].json()["detail"]
+    assert collector.metric("prediction_log_refused_total", reason="disk full") == 3
+    # A small one still fits, and writes over what is left of the large ones.
+    assert collector.post("request", "small", ask()).status_code == 200
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert collector.post("request", "later", body).status_code == 200
+    collector.kill()
+    database.server.start()
+    collector.start()
+    collector.settle()
+    found = database.query("SELECT request_id FROM requests ORDER BY 1")
+    assert found == [("full-0",), ("full-1",), ("full-2",), ("later",), ("small",)]
 
 
 def test_a_stop_in_order_loses_nothing(collector: Collector, database: Database) -> None:
