@@ -50,6 +50,32 @@ print("version", logged.registered_model_version)
 """
 
 
+IN_THE_IMAGE = """
+import datetime as dt
+import sys
+import kubernetes
+from platform_runtime.conformity_gate.cluster import ChangedError, Cluster
+from platform_runtime.conformity_gate.decision import Cause, Decision
+from platform_runtime.deployment import Version
+
+cluster = Cluster(kubernetes.config.new_client_from_config(sys.argv[1]))
+read = cluster.service("models", "pinned")
+cluster.serve(read, Version("pinned", "2", "r2", "sha256:e", "s3://mlflow/artifacts/2"))
+try:
+    cluster.stop(read, "1")
+except ChangedError as error:
+    print(error)
+decision = Decision("d1", "pinned", "enforce", "rollback", "1", "2", Cause("suspended", "a1", ""),
+                    dt.datetime(2026, 3, 1, tzinfo=dt.UTC), "models/pinned")
+for _ in range(2):
+    cluster.announce(read, decision)
+cluster.stop(cluster.service("models", "pinned"), "2")
+print(cluster.service("models", "pinned").served)
+cluster.resume(cluster.service("models", "pinned"))
+print(cluster.service("models", "nobody"))
+"""
+
+
 @pytest.fixture(scope="module")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     for server in running_api_server(tmp_path_factory, controllers=False):
@@ -273,3 +299,28 @@ def test_what_somebody_deployed_meanwhile_is_not_overwritten(api: ApiServer) -> 
         api.delete(f"{KIND}/{name}")
         with pytest.raises(ChangedError):
             cluster.stop(stopped, "2")
+
+
+def test_the_image_s_own_client_of_kubernetes_does_the_same(api: ApiServer) -> None:
+    name = "pinned"
+    version = Version(name, "1", "r1", "sha256:d", "s3://mlflow/artifacts/1")
+    api.create(KIND, inference_service(name, "models", version, runtime="mlflow", account="models"))
+    done = subprocess.run(
+        [str(image_environment.python()), "-c", IN_THE_IMAGE, str(api.folder / "kubeconfig")],
+        env={**os.environ, "PYTHONPATH": str(paths.CHECKOUT / "images" / "python")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.splitlines() == [
+        "InferenceService models/pinned changed meanwhile",
+        "Served(version='2', stopped='2')",
+        "None",
+    ]
+    found = api.get(f"{KIND}/{name}")
+    assert found["spec"]["predictor"]["model"]["storageUri"] == "s3://mlflow/artifacts/2"
+    assert found["spec"]["predictor"]["model"]["runtime"] == "mlflow"
+    assert "serving.kserve.io/stop" not in found["metadata"]["annotations"]
+    events = api.get("/api/v1/namespaces/models/events")["items"]
+    assert [each["reason"] for each in events if each["involvedObject"]["name"] == name] == ["ConformityRollback"]
