@@ -31,14 +31,6 @@ def groups(stale_after_hours: int = 24) -> list[Group]:
                     "The conformity status of {{ $labels.subject }} is revoked.",
                     "models",
                 ),
-                Alert(
-                    "ModelConditional",
-                    f"{STATUS} == 1",
-                    "0s",
-                    "info",
-                    "{{ $labels.subject }} conforms under conditions: something is waived, or waits for review.",
-                    "models",
-                ),
             ],
         ),
         Group(
@@ -89,7 +81,7 @@ def groups(stale_after_hours: int = 24) -> list[Group]:
                     "max(cabc_documents_refused) > 0",
                     "1m",
                     "warning",
-                    "{{ $value }} conformity specifications cannot be used as they are.",
+                    "Conformity specifications that cannot be used as they are: {{ $value }}.",
                     "audit",
                 ),
                 Alert(

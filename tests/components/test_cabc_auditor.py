@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -28,7 +29,7 @@ from cryptography.fernet import Fernet
 from components.cabc_auditor import registry_hook, settings
 from components.cabc_auditor.config import CabcAuditorConfig
 from components.cabc_auditor.keys import make_key
-from components.cabc_auditor.objects import NAME, PARTS, Part
+from components.cabc_auditor.objects import NAME, PARTS
 from components.postgres import files
 from tests.support.plans import Plan, planned
 from tests.support.postgresql import PostgreSQL, programs, running
@@ -73,6 +74,11 @@ def home(spec: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the sources of a pod's home."""
     (volume,) = (volume for volume in spec["volumes"] if volume["name"] == "home")
     return list(volume["projected"]["sources"])
+
+
+def verifying(plan: Plan) -> dict[str, Any]:
+    """Return the pod that verifies the record."""
+    return dict(named(plan, "CronJob", f"{NAME}-verify")["spec"]["jobTemplate"]["spec"]["template"]["spec"])
 
 
 def secret_items(spec: dict[str, Any]) -> tuple[str, set[str]]:
@@ -158,7 +164,7 @@ def test_services_select_one_part_each(resources: Plan) -> None:
 
 
 def test_verification_may_only_read(resources: Plan) -> None:
-    spec = named(resources, "CronJob", f"{NAME}-verify")["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    spec = verifying(resources)
     assert secret_items(spec) == (f"{NAME}-read", {"database"})
     assert spec["automountServiceAccountToken"] is False
     (data,) = (volume for volume in spec["volumes"] if volume["name"] == "data")
@@ -333,14 +339,16 @@ def test_users_of_the_claim_get_what_their_part_may_and_no_more(postgresql: Post
         postgresql.execute("INSERT INTO evidence (digest, body) VALUES ('x', 'x')", database="cabc", user="cabc_read")
 
 
-def mounted(plan: Plan, part: Part, folder: Path, credentials: dict[str, str], public: dict[str, str]) -> Path:
-    """Lay out the home of a part as the kubelet does, with the folders of a pod below another one."""
-    place = folder / part.name
+def mounted(
+    plan: Plan, spec: dict[str, Any], folder: Path, credentials: dict[str, str], public: dict[str, str]
+) -> Path:
+    """Lay out the home of a pod as the kubelet does, with its folders below another one."""
+    place = folder / secret_items(spec)[0]
     maps = {
         NAME: named(plan, "ConfigMap", NAME)["data"],
         f"{NAME}-keys": public,
     }
-    for source in home(pod(plan, part.name)):
+    for source in home(spec):
         kind, told = next(iter(source.items()))
         content = maps[told["name"]] if kind == "configMap" else credentials
         items = told.get("items") or [{"key": key, "path": key} for key in content]
@@ -378,7 +386,7 @@ def test_three_processes_with_the_planned_files_audit_and_share_what_is_publishe
                 **{f"hook-{name}": f"secret of {name}" for name in settings.HOOKS},
                 "predictions": "",
             }
-            place = mounted(resources, part, tmp_path, credentials, public)
+            place = mounted(resources, pod(resources, part.name), tmp_path, credentials, public)
             if part.collects:
                 (place / "connections.yaml").write_text((tmp_path / "sample/connections.yaml").read_text())
             told = json.loads((place / "cabc.yaml").read_text())
@@ -415,6 +423,22 @@ def test_three_processes_with_the_planned_files_audit_and_share_what_is_publishe
         pages.close()
     anchors = {file.name for file in (tmp_path / "data/anchors").iterdir()}
     assert {"collect.slow.jsonl", "assess.slow.jsonl", "publish.slow.jsonl"} <= anchors
+    reading = {"database": postgresql.url("cabc", user="cabc_read")}
+    place = mounted(resources, verifying(resources), tmp_path, reading, public)
+    assert verified(place) == 0
+    # Whoever owns the tables takes the last word back: it is in no table any more, but on the volume.
+    last = (
+        "DELETE FROM {} WHERE (chain, seq) IN (SELECT chain, max(seq) FROM {} WHERE chain = 'assess:slow' GROUP BY 1)"
+    )
+    for table in ("heads", "entries"):
+        postgresql.execute(last.format(table, table), database="cabc", user="cabc")
+    assert verified(place) == 1
+
+
+def verified(place: Path) -> int:
+    """Return the exit code of the command that the CronJob runs."""
+    command = [sys.executable, "-c", "from cabc.cli import main; main()", "verify", "--home", str(place)]
+    return subprocess.run(command, check=False, capture_output=True).returncode
 
 
 @pytest.mark.backend

@@ -16,6 +16,7 @@ from cabc.triggers.webhook import WINDOW, sign
 from fastapi import FastAPI
 
 from tests.auditor.service.conftest import Client, client_of, make_app
+from tests.support.server import metric
 from tests.support.service import HOOK_SECRET, NOW, OTHER, SUBJECT
 
 pytestmark = pytest.mark.anyio
@@ -128,6 +129,16 @@ async def test_mlflow_names_a_registered_model(client: Client, record: DatabaseR
         assert (await sender.post("/hooks/registry", **forged)).status_code == 401
     assert len(record.triggers(OTHER)) == 2
     assert record.triggers(SUBJECT) == []
+
+
+async def test_the_first_refused_message_is_an_increase(client: Client) -> None:
+    forged = message({"subject": SUBJECT}, secret=b"guess")
+    async with client("reader") as sender:
+        before = (await sender.get("/metrics")).text
+        assert (await sender.post("/hooks/ci", **forged)).status_code == 401
+        after = (await sender.get("/metrics")).text
+    assert metric(before, "cabc_webhook_messages_total", webhook="ci", status="401") == 0
+    assert metric(after, "cabc_webhook_messages_total", webhook="ci", status="401") == 1
 
 
 async def test_alertmanager_sends_the_secret_as_bearer(client: Client, record: DatabaseRecord) -> None:

@@ -95,7 +95,7 @@ def _state(
         authenticator=Authenticator(home.settings.service),
         sessions=Sessions(now),
     )
-    state.metrics = Metrics(record, state.subjects, now)
+    state.metrics = Metrics(record, state.subjects, now, home.settings.service.webhooks)
     if steps is None:
         from cabc.service.steps import engine_steps
 

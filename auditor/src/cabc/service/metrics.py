@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -17,6 +17,7 @@ __all__ = ["SERIES", "Metrics"]
 SERIES = 5000
 """Requirements that get a series of their own in one scrape; the rest only counts in its dimension."""
 LOOK_BACK = 20
+HOOK_ANSWERS = ("202", "400", "401", "409", "422")
 
 STATUS_STATE = {
     Status.NONE: -1,
@@ -44,7 +45,13 @@ HELP = (
 class Metrics:
     """What this process counts, and a collector that reads states from the record."""
 
-    def __init__(self, record: Record, subjects: Callable[[], list[str]], now: Callable[[], dt.datetime]) -> None:
+    def __init__(
+        self,
+        record: Record,
+        subjects: Callable[[], list[str]],
+        now: Callable[[], dt.datetime],
+        webhooks: Iterable[str] = (),
+    ) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_States(record, subjects, now))
         self.run_seconds = Histogram(
@@ -67,6 +74,9 @@ class Metrics:
             ["webhook", "status"],
             registry=self.registry,
         )
+        for name in webhooks:
+            for status in HOOK_ANSWERS:  # a series that begins with the first refusal shows no increase
+                self.hooks.labels(name, status)
         self.documents = Gauge(
             "cabc_documents_refused", "Documents that cannot be used as they are.", registry=self.registry
         )
