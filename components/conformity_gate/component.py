@@ -66,6 +66,7 @@ class ConformityGateComponent(Component[ConformityGateConfig]):
             metadata=metadata,
             rules=[
                 {"api_groups": ["serving.kserve.io"], "resources": ["inferenceservices"], "verbs": ["get", "patch"]},
+                {"api_groups": [""], "resources": ["pods"], "verbs": ["list"]},
                 {"api_groups": [""], "resources": ["events"], "verbs": ["create"]},
             ],
             opts=self.options(depends_on=[serving.ready]),

@@ -81,6 +81,7 @@ def test_it_may_change_inference_services_and_tell_of_it_and_nothing_else(resour
     assert role["metadata"]["namespace"] == "models"
     assert [(rule["apiGroups"], rule["resources"], rule["verbs"]) for rule in role["rules"]] == [
         (["serving.kserve.io"], ["inferenceservices"], ["get", "patch"]),
+        ([""], ["pods"], ["list"]),
         ([""], ["events"], ["create"]),
     ]
     (subject,) = resources.of("RoleBinding", "conformity-gate-serving")["inputs"]["subjects"]

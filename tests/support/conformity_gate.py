@@ -16,7 +16,7 @@ from typing import Any, Literal
 from cabc.document.model import StatusPolicy
 from cabc.engine.status import Outcome, step
 from cabc.interfaces.base import SubjectFacts
-from cabc.record.types import Assessment, Status, StatusRecord, Trigger, Verdict
+from cabc.record.types import Assessment, StatusRecord, Trigger, Verdict
 
 from components._core import paths
 
@@ -89,6 +89,7 @@ class Trial:
     traffic: list[tuple[str | None, str]] = field(default_factory=list)
     """Changes of what is served that the gate made."""
     asked: list[str] = field(default_factory=list)
+    pods_ready: bool = True
     gate: Gate = field(init=False)
 
     def __post_init__(self) -> None:
@@ -125,11 +126,10 @@ class Trial:
         wanted = Version(MODEL, version, f"run-{version}", self.versions[version]["digest"], f"s3://bucket/{version}")
         manifest = inference_service(MODEL, "models", wanted, runtime="mlflow", account="models")
         if self.service_object is None:
-            self.service_object = {**manifest, "status": {}}
+            self.service_object = manifest
         else:
             self.service_object["metadata"]["annotations"] |= manifest["metadata"]["annotations"]
             self.service_object["spec"] = manifest["spec"]
-        self._settle()
 
     def assess(self, *, complete: bool = True, version: str | None = None) -> str:
         """Assess what the candidate is; return the assessment's id."""
@@ -269,6 +269,9 @@ class Trial:
     def service(self, namespace: str, name: str) -> Service | None:
         return Service(namespace, name, copy.deepcopy(self.service_object)) if self.service_object else None
 
+    def settled(self, _service: Service) -> bool:
+        return self.pods_ready
+
     def serve(self, service: Service, version: Version) -> None:
         with self.fuse.write():
             self.traffic.append((self.served, version.version))
@@ -277,7 +280,6 @@ class Trial:
             told = inference_service(service.name, service.namespace, version, runtime="mlflow", account="models")
             self.service_object["metadata"]["annotations"] |= told["metadata"]["annotations"]
             self.service_object["spec"]["predictor"]["model"]["storageUri"] = version.uri
-            self._settle()
 
     def stop(self, _service: Service, version: str) -> None:
         with self.fuse.write():
@@ -298,18 +300,3 @@ class Trial:
             annotations.pop(key, None)
             if value is not None:
                 annotations[key] = value
-
-    def _settle(self) -> None:
-        assert self.service_object
-        generation = self.service_object["metadata"].get("generation", 0) + 1
-        self.service_object["metadata"]["generation"] = generation
-        self.service_object["status"] = {
-            "observedGeneration": generation,
-            "conditions": [{"type": "Ready", "status": "True"}],
-            "modelStatus": {"transitionStatus": "UpToDate"},
-        }
-
-
-def status_of(trial: Trial) -> Status:
-    """Return the subject's status at the auditor."""
-    return trial.records[-1].status if trial.records else Status.NONE

@@ -55,14 +55,6 @@ class Service:
         return self._annotations.get(f"{ANNOTATION}/model-name")
 
     @property
-    def settled(self) -> bool:
-        """Whether what it was told last is what answers."""
-        status = self.object.get("status") or {}
-        ready = [item.get("status") for item in status.get("conditions", []) if item.get("type") == "Ready"]
-        current = status.get("observedGeneration", 0) == self.object["metadata"].get("generation")
-        return current and ready == ["True"] and status.get("modelStatus", {}).get("transitionStatus") == "UpToDate"
-
-    @property
     def _annotations(self) -> Mapping[str, str]:
         return self.object["metadata"].get("annotations") or {}
 
@@ -99,6 +91,21 @@ class Cluster:
         except self._away as error:
             raise self._error(namespace, name, error) from error
         return Service(namespace, name, found)
+
+    def settled(self, service: Service) -> bool:
+        """Say whether what it is told to serve is what answers.
+
+        Its own status says Ready while pods of the version before still answer, so the pods are looked at.
+        """
+        selector = f"serving.kserve.io/inferenceservice={service.name}"
+        try:
+            listed = self._core.list_namespaced_pod(
+                service.namespace, label_selector=selector, _request_timeout=TIMEOUT
+            )
+        except (self._refused, *self._away) as error:
+            raise self._error(service.namespace, service.name, error) from error
+        told = service.served.version if service.served else None
+        return bool(listed.items) and all(_version(pod) == told and _ready(pod) for pod in listed.items)
 
     def serve(self, service: Service, version: Version) -> None:
         """Have it serve a version. Raises ChangedError when it is not any more what was read."""
@@ -183,6 +190,15 @@ class Cluster:
     def _error(namespace: str, name: str, error: Exception) -> ClusterError:
         reason = getattr(error, "reason", None) or f"{type(error).__name__}: {error}"
         return ClusterError(f"InferenceService {namespace}/{name}: {str(reason)[:300]}")
+
+
+def _version(pod: Any) -> str | None:
+    found: str | None = (pod.metadata.annotations or {}).get(f"{ANNOTATION}/model-version")
+    return found
+
+
+def _ready(pod: Any) -> bool:
+    return any(each.type == "Ready" and each.status == "True" for each in pod.status.conditions or [])
 
 
 def _running(service: Service) -> dict[str, None]:

@@ -54,6 +54,7 @@ class Cluster(Protocol):
     """What it needs of Kubernetes."""
 
     def service(self, namespace: str, name: str) -> Service | None: ...
+    def settled(self, service: Service) -> bool: ...
     def serve(self, service: Service, version: Version) -> None: ...
     def stop(self, service: Service, version: str) -> None: ...
     def resume(self, service: Service) -> None: ...
@@ -82,7 +83,7 @@ class _Seen:
 
 @dataclass
 class _Asked:
-    version: str = ""
+    version: str
     at: dt.datetime | None = None
     times: int = 0
 
@@ -308,19 +309,16 @@ class Gate:
 
     def _ask(self, seen: _Seen) -> None:
         """Have what is served looked at now, and a version that was rolled back when somebody wants it back."""
-        world, asked = seen.world, self._asked.setdefault(seen.model.name, _Asked())
-        wanted = None
-        if world.candidate in world.rolled_back and seen.subject.audited != world.candidate:
-            wanted = world.candidate
-        elif seen.service is not None and seen.service.settled and world.served:
-            version = world.served.version
-            if seen.subject.audited != version or verdict(version, world, self.policy) is Verdict.PENDING:
-                wanted = version
+        world, wanted = seen.world, self._waiting(seen)
         if wanted is None:
             return
-        if asked.version != wanted:
+        asked = self._asked.get(seen.model.name)
+        if asked is None or asked.version != wanted:
             asked = self._asked[seen.model.name] = _Asked(wanted)
         if asked.times >= ASK_TIMES or (asked.at and world.now - asked.at < ASK_AGAIN):
+            return
+        served = world.served is not None and world.served.version == wanted
+        if served and seen.service is not None and not self.cluster.settled(seen.service):
             return
         if asked.times:
             log.warning(
@@ -337,6 +335,17 @@ class Gate:
         except AuditorError as error:
             # It assesses by its own schedule all the same.
             self._failed("auditor", error, seen.subject.name)
+
+    def _waiting(self, seen: _Seen) -> str | None:
+        """Return the version whose assessment nobody else may have asked for."""
+        world, audited = seen.world, seen.subject.audited
+        if world.candidate in world.rolled_back and audited != world.candidate:
+            return world.candidate
+        if world.served is None or world.served.stopped or world.candidate not in {None, world.served.version}:
+            return None
+        version = world.served.version
+        pending = verdict(version, world, self.policy) is Verdict.PENDING
+        return version if pending or audited != version else None
 
     def _show(self, seen: _Seen) -> None:
         world = seen.world

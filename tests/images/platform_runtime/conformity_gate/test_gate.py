@@ -398,6 +398,31 @@ def test_a_decision_that_the_world_overtook_is_closed() -> None:
     assert trial.traffic == []
 
 
+def test_the_auditor_is_asked_when_the_new_version_answers_and_no_other() -> None:
+    trial = Trial(ENFORCE, pods_ready=False)
+    trial.deploy(trial.register())
+    trial.settle()
+    assert trial.asked == []
+    trial.pods_ready = True
+    trial.settle()
+    assert trial.asked == [MODEL]
+
+
+def test_the_auditor_is_asked_when_somebody_wants_a_version_back() -> None:
+    trial = unfair()
+    trial.settle()
+    trial.assess()
+    trial.settle()
+    trial.asked.clear()
+    trial.named["candidate"] = "2"
+    trial.settle()
+    assert trial.asked == [MODEL]
+    trial.assess()
+    trial.wait(3600)
+    trial.settle()
+    assert trial.asked == [MODEL]
+
+
 def test_the_auditor_is_not_asked_for_ever() -> None:
     trial = Trial(ENFORCE)
     trial.deploy(trial.register())

@@ -33,7 +33,7 @@ policies = st.builds(
     hold=st.just(HOLD),
     without=st.sampled_from(["keep", "stop"]),
 )
-thorough = settings(deadline=None, max_examples=250, suppress_health_check=[HealthCheck.too_slow])
+thorough = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 def happen(trial: Trial, happening: Happening) -> None:

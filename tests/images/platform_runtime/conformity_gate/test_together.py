@@ -33,6 +33,7 @@ pytestmark = [pytest.mark.backend, pytest.mark.apiserver]
 
 MODEL = "slow-model"
 ROOT = "s3://mlflow/artifacts"
+PODS = "/api/v1/namespaces/models/pods"
 KIND = "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices"
 
 REGISTER = """
@@ -72,7 +73,7 @@ for _ in range(2):
 cluster.stop(cluster.service("models", "pinned"), "2")
 print(cluster.service("models", "pinned").served)
 cluster.resume(cluster.service("models", "pinned"))
-print(cluster.service("models", "nobody"))
+print(cluster.settled(read))
 """
 
 
@@ -83,8 +84,28 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
         definition["spec"]["versions"][0]["name"] = "v1beta1"
         server.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
         server.create("/api/v1/namespaces", {"metadata": {"name": "models"}})
+        server.create("/api/v1/namespaces/models/serviceaccounts", {"metadata": {"name": "models"}})
         wait_for(partial(server.find, KIND), 30)
         yield server
+
+
+def pod(name: str, service: str, version: str) -> dict[str, Any]:
+    """Return a predictor's pod as far as it matters."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "labels": {"serving.kserve.io/inferenceservice": service},
+            "annotations": {"oss-mlops-platform/model-version": version},
+        },
+        "spec": {
+            "containers": [{"name": "c", "image": "app:1"}],
+            "terminationGracePeriodSeconds": 0,
+            "serviceAccountName": "models",
+            "automountServiceAccountToken": False,
+        },
+    }
 
 
 @dataclass
@@ -152,14 +173,11 @@ class Platform:
         self.settle()
 
     def settle(self) -> None:
-        """Say what KServe says when the pods are there."""
-        generation = self.service["metadata"]["generation"]
-        ready = {
-            "observedGeneration": generation,
-            "conditions": [{"type": "Ready", "status": "True"}],
-            "modelStatus": {"transitionStatus": "UpToDate"},
-        }
-        self.api.patch(f"{KIND}/{MODEL}/status", {"status": ready})
+        """Have the pods that KServe would have, and nothing of the version before."""
+        self.api.delete(PODS + "/predictor")
+        self.api.create(PODS, pod("predictor", MODEL, self.served))
+        ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+        self.api.patch(f"{PODS}/predictor/status", ready)
 
     @property
     def service(self) -> dict[str, Any]:
@@ -296,6 +314,17 @@ def test_what_somebody_deployed_meanwhile_is_not_overwritten(api: ApiServer) -> 
             found["metadata"]["annotations"]
         )
         assert cluster.service("models", "nobody") is None
+        read = cluster.service("models", name)
+        assert read
+        assert not cluster.settled(read)
+        for number, version_of_pod in enumerate(("2", "1")):
+            api.create(PODS, pod(f"p{number}", name, version_of_pod))
+            assert not cluster.settled(read)
+            ready = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+            api.patch(f"{PODS}/p{number}/status", ready)
+            assert cluster.settled(read) == (version_of_pod == "2")
+        api.delete(f"{PODS}/p1")
+        assert cluster.settled(read)
         api.delete(f"{KIND}/{name}")
         with pytest.raises(ChangedError):
             cluster.stop(stopped, "2")
@@ -316,7 +345,7 @@ def test_the_image_s_own_client_of_kubernetes_does_the_same(api: ApiServer) -> N
     assert done.stdout.splitlines() == [
         "InferenceService models/pinned changed meanwhile",
         "Served(version='2', stopped='2')",
-        "None",
+        "False",
     ]
     found = api.get(f"{KIND}/{name}")
     assert found["spec"]["predictor"]["model"]["storageUri"] == "s3://mlflow/artifacts/2"
