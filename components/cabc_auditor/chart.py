@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -15,9 +14,9 @@ import yaml
 from components._core import paths
 from components._core.component import labels
 from components._core.config import Resources
-from components.cabc_auditor import objects, registry_hook, rules, settings
+from components.cabc_auditor import objects, rules, settings
 from components.cabc_auditor.config import CabcAuditorConfig
-from components.cabc_auditor.objects import NAME, PARTS, Values
+from components.cabc_auditor.objects import NAME, PARTS, REGISTRY_HOOK, Values
 from components.cabc_auditor.settings import SPECIFICATIONS
 
 __all__ = ["FOLDER", "files", "write"]
@@ -112,7 +111,7 @@ def files() -> dict[str, str]:
     found = {
         "templates/_helpers.tpl": _helpers(),
         "rules.json": json.dumps([group.spec() for group in rules.groups()], indent=1) + "\n",
-        "registry_hook.py": Path(registry_hook.__file__).read_text(),
+        "registry_hook.py": REGISTRY_HOOK.read_text(),
         "templates/monitoring.yaml": _template(_monitoring(values), unless_empty="metrics.namespace"),
     }
     everybody: dict[str, dict[str, Any]] = {}

@@ -27,10 +27,10 @@ from components._core.contracts import (
 )
 from components._core.manifest import Manifest
 from components._core.rules import register_receiver, register_rules
-from components.cabc_auditor import objects, registry_hook, rules, settings
+from components.cabc_auditor import objects, rules, settings
 from components.cabc_auditor.config import CabcAuditorConfig
 from components.cabc_auditor.keys import SigningKey
-from components.cabc_auditor.objects import NAME, PARTS, Part, Values
+from components.cabc_auditor.objects import NAME, PARTS, REGISTRY_HOOK, Part, Values
 
 __all__ = ["CabcAuditorComponent"]
 
@@ -248,8 +248,7 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
         registry = self.needs.get(ModelRegistry)
         if registry is None:
             return
-        script = Path(registry_hook.__file__).read_text()
-        made = objects.registry_hook(values, self.collector, registry=registry.url, script=script)
+        made = objects.registry_hook(values, self.collector, registry=registry.url, script=REGISTRY_HOOK.read_text())
         first = self._register("registry-hook", made["registry-hook"])
         self._register("subscribe", made["subscribe"], depends_on=[first, *running.values()])
 

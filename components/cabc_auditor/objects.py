@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic.alias_generators import to_camel
@@ -16,12 +17,15 @@ from components._core.config import Resources
 from components._core.workload import container, deployment_spec, http_probe, pod_spec, pod_template, volume_claim
 from components.cabc_auditor.settings import DATA, DOCUMENTS, HOME, HOOKS, PORT, SPECIFICATIONS
 
-__all__ = ["NAME", "PARTS", "Part", "Values", "auditor", "cluster_access", "monitor", "registry_hook"]
+__all__ = ["NAME", "REGISTRY_HOOK", "PARTS", "Part", "Values", "auditor", "cluster_access", "monitor", "registry_hook"]
 
 NAME = "cabc-auditor"
 
 INSTANCE = {"app.kubernetes.io/instance": NAME}
 """Label of all pods that mount the volume; they are put beside each other."""
+
+REGISTRY_HOOK = Path(__file__).with_name("registry_hook.py")
+"""Script of the Job that subscribes to the registry. It is read and not imported: the program has no use for it."""
 
 JOB = Resources.model_validate({"cpu": "10m", "memory": "96Mi", "cpuLimit": "1", "memoryLimit": "256Mi"})
 """Requests and limits of what is done once."""

@@ -423,21 +423,25 @@ def test_three_processes_with_the_planned_files_audit_and_share_what_is_publishe
         pages.close()
     anchors = {file.name for file in (tmp_path / "data/anchors").iterdir()}
     assert {"collect.slow.jsonl", "assess.slow.jsonl", "publish.slow.jsonl"} <= anchors
+    # What the loop runs in the pod with the pages.
+    archive = tmp_path / "record.zip"
+    assert cabc("export", str(archive), "--home", str(tmp_path / NAME)) == 0
+    assert cabc("verify", "--archive", str(archive)) == 0
     reading = {"database": postgresql.url("cabc", user="cabc_read")}
     place = mounted(resources, verifying(resources), tmp_path, reading, public)
-    assert verified(place) == 0
+    assert cabc("verify", "--home", str(place)) == 0
     # Whoever owns the tables takes the last word back: it is in no table any more, but on the volume.
     last = (
         "DELETE FROM {} WHERE (chain, seq) IN (SELECT chain, max(seq) FROM {} WHERE chain = 'assess:slow' GROUP BY 1)"
     )
     for table in ("heads", "entries"):
         postgresql.execute(last.format(table, table), database="cabc", user="cabc")
-    assert verified(place) == 1
+    assert cabc("verify", "--home", str(place)) == 1
 
 
-def verified(place: Path) -> int:
-    """Return the exit code of the command that the CronJob runs."""
-    command = [sys.executable, "-c", "from cabc.cli import main; main()", "verify", "--home", str(place)]
+def cabc(*arguments: str) -> int:
+    """Return the exit code of a command of the auditor."""
+    command = [sys.executable, "-c", "from cabc.cli import main; main()", *arguments]
     return subprocess.run(command, check=False, capture_output=True).returncode
 
 

@@ -64,6 +64,16 @@ def test_passwords_reach_pods_as_secrets_alone(resources: Plan) -> None:
     assert environment["CLAIM_PASSWORD"]["valueFrom"]["secretKeyRef"] == {"name": "postgres-mlflow", "key": "password"}
 
 
+def test_claim_is_told_which_users_and_finds_their_passwords_in_the_secret(tmp_path: Path) -> None:
+    plan = planned(tmp_path, {"postgres": {}, "cabcAuditor": {}})
+    pod = plan.of("Job", "postgres-claim-cabc")["inputs"]["spec"]["template"]["spec"]
+    environment = {entry["name"]: entry.get("value") for entry in pod["containers"][0]["env"]}
+    assert environment["CLAIM_USERS"] == "collect assess publish read"
+    mounts = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+    (volume,) = (volume for volume in pod["volumes"] if volume["name"] == mounts["/run/secrets/claim"])
+    assert volume["secret"] == {"secretName": "postgres-cabc"}
+
+
 def test_other_namespaces_reach_the_port_of_the_server(resources: Plan) -> None:
     policy = resources.of("NetworkPolicy", "postgres-postgres")["inputs"]
     assert policy["spec"]["podSelector"] == {"matchLabels": {"app.kubernetes.io/name": "postgres"}}
