@@ -17,7 +17,7 @@ from components._core.config import Resources
 from components._core.workload import container, deployment_spec, http_probe, pod_spec, pod_template, volume_claim
 from components.cabc_auditor.settings import DATA, DOCUMENTS, HOME, HOOKS, PORT, SPECIFICATIONS
 
-__all__ = ["NAME", "REGISTRY_HOOK", "PARTS", "Part", "Values", "auditor", "cluster_access", "monitor", "registry_hook"]
+__all__ = ["NAME", "PARTS", "REGISTRY_HOOK", "Part", "Values", "auditor", "cluster_access", "monitor", "registry_hook"]
 
 NAME = "cabc-auditor"
 

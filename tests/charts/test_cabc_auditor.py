@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 
 from components.cabc_auditor import chart
 from components.cabc_auditor.objects import NAME
+from tests.support.apiserver import ApiServer, running_api_server
 from tests.support.plans import Plan, planned
 
 pytestmark = pytest.mark.timeout(1200)  # Helm is built when it is not there yet
@@ -187,3 +188,46 @@ def test_text_of_people_cannot_leave_its_place(render: Render) -> None:
     text = 'a: "b" # {{ .Values.image }}\n---\nkind: Secret\n\'<&>\u2028'
     found = render({"image": "example.org/cabc:1", "documents": {"note.txt": text}})
     assert found["ConfigMap", NAMESPACE, f"{NAME}-documents"]["data"] == {"note.txt": text}
+
+
+PLURALS = {
+    "ConfigMap": "api/v1/namespaces/{}/configmaps",
+    "PersistentVolumeClaim": "api/v1/namespaces/{}/persistentvolumeclaims",
+    "Service": "api/v1/namespaces/{}/services",
+    "ServiceAccount": "api/v1/namespaces/{}/serviceaccounts",
+    "Deployment": "apis/apps/v1/namespaces/{}/deployments",
+    "Job": "apis/batch/v1/namespaces/{}/jobs",
+    "CronJob": "apis/batch/v1/namespaces/{}/cronjobs",
+    "Role": "apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
+    "RoleBinding": "apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
+    "ClusterRole": "apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    yield from running_api_server(tmp_path_factory, controllers=False)
+
+
+@pytest.mark.apiserver
+def test_api_server_takes_every_object_and_every_pod(render: Render, server: ApiServer, tmp_path: Path) -> None:
+    """Unknown fields are refused, and so are pods that Pod Security `restricted` does not allow."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    for name in (NAMESPACE, "models"):
+        server.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
+        # No controller makes it here.
+        server.create(f"/{PLURALS['ServiceAccount'].format(name)}", {"metadata": {"name": "default"}})
+    found = render(values(planned(tmp_path, FORM)))
+    pods = []
+    for (kind, namespace, _), manifest in sorted(found.items(), key=lambda each: each[0][0] != "ServiceAccount"):
+        if kind in PLURALS:
+            server.create(f"/{PLURALS[kind].format(namespace)}?fieldValidation=Strict", manifest)
+        spec = manifest.get("spec", {})
+        template = spec.get("jobTemplate", {}).get("spec", spec).get("template")
+        if template:
+            name = manifest["metadata"]["name"]
+            pods.append({"metadata": {**template["metadata"], "name": name}, "spec": template["spec"]})
+    assert len(pods) == 6
+    for pod in pods:
+        server.create(f"/api/v1/namespaces/{NAMESPACE}/pods?dryRun=All&fieldValidation=Strict", pod)
