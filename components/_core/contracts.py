@@ -18,6 +18,7 @@ __all__ = [
     "Auditor",
     "Bucket",
     "ClaimDatabase",
+    "ConformityGate",
     "Contract",
     "Dashboards",
     "Database",
@@ -242,3 +243,11 @@ class Auditor(Contract):
     """What messages to `hook` are signed with (secret)."""
 
     namespace: str
+
+
+@dataclass(frozen=True)
+class ConformityGate(Contract):
+    """Decides which model version is champion and is served, by the auditor's status."""
+
+    mode: str
+    """`report`, `warn` or `enforce`; where it enforces, a pipeline makes candidates and no champion."""

@@ -10,7 +10,14 @@ import pulumi_kubernetes as kubernetes
 
 from components._core import images
 from components._core.component import Component, Promises, labels
-from components._core.contracts import Auditor, KubernetesCluster, MetricsStore, ModelRegistry, ModelServing
+from components._core.contracts import (
+    Auditor,
+    ConformityGate,
+    KubernetesCluster,
+    MetricsStore,
+    ModelRegistry,
+    ModelServing,
+)
 from components._core.rules import register_rules
 from components._core.workload import container, deployment_spec, http_probe, pod_spec
 from components.conformity_gate import rules
@@ -27,6 +34,7 @@ class ConformityGateComponent(Component[ConformityGateConfig]):
     config_class = ConformityGateConfig
     requires = (KubernetesCluster, ModelRegistry, ModelServing, Auditor)
     uses = (MetricsStore,)
+    provides = (ConformityGate,)
 
     def deploy(self) -> Promises:
         self.namespace = self.create_namespace()
@@ -35,7 +43,7 @@ class ConformityGateComponent(Component[ConformityGateConfig]):
         self._controller(self._credentials(), self._account())
         self._monitor()
         register_rules(self, self.needs.get(MetricsStore), rules.groups())
-        return Promises()
+        return Promises(ConformityGate(mode=self.config.mode))
 
     @property
     def outputs(self) -> Mapping[str, Any]:

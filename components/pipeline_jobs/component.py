@@ -13,6 +13,7 @@ import yaml
 from components._core import images
 from components._core.component import Component, Promises, labels
 from components._core.contracts import (
+    ConformityGate,
     ExperimentTracker,
     KubernetesCluster,
     MetricsStore,
@@ -41,7 +42,7 @@ class PipelineJobsComponent(Component[PipelineJobsConfig]):
 
     config_class = PipelineJobsConfig
     requires = (KubernetesCluster, ExperimentTracker, ObjectStore)
-    uses = (ModelRegistry, ModelServing, MetricsStore, PredictionLog)
+    uses = (ModelRegistry, ModelServing, MetricsStore, PredictionLog, ConformityGate)
     provides = (PipelineRunner,)
 
     def deploy(self) -> Promises:
@@ -139,4 +140,6 @@ class PipelineJobsComponent(Component[PipelineJobsConfig]):
             places["PROMETHEUS_URL"] = metrics.url
         if log := self.needs.get(PredictionLog):
             places["PREDICTION_LOG_URL"] = log.url
+        if gate := self.needs.get(ConformityGate):
+            places["CONFORMITY_GATE"] = gate.mode
         return places

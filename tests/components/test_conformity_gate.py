@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -113,3 +114,12 @@ def test_it_is_scraped_and_its_rules_are_evaluated_where_there_is_a_prometheus(
     assert monitor["spec"]["selector"]["matchLabels"] == {"app.kubernetes.io/name": "conformity-gate"}
     rules = watched.of("PrometheusRule", "conformity-gate-rules")["inputs"]["spec"]["groups"]
     assert [group["name"] for group in rules] == ["gate", "models"]
+
+
+@pytest.mark.parametrize("mode", ["report", "enforce"])
+def test_pipelines_are_told_whether_they_may_make_champions(
+    tmp_path_factory: pytest.TempPathFactory, mode: str
+) -> None:
+    form = {**FORM, "conformityGate": {"mode": mode}, "pipelineJobs": {}}
+    template = planned(tmp_path_factory.mktemp("form"), form).of("ConfigMap", "pipeline-job")["inputs"]["data"]
+    assert json.loads(template["platform.json"])["CONFORMITY_GATE"] == mode
