@@ -118,6 +118,9 @@ class ModelMonitorComponent(Component[ModelMonitorConfig]):
             "GIT_PYTHON_REFRESH": "quiet",
             "DO_NOT_TRACK": "true",
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            # MLflow's own patience is minutes; the next measurement is another try.
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
             # Each thread of a library and each arena of the allocator keeps memory that nothing uses.
             "OMP_NUM_THREADS": "1",
             "MALLOC_ARENA_MAX": "2",

@@ -65,18 +65,19 @@ def _measure(monitor: Monitor, stopped: threading.Event) -> None:
 
 
 def _answer_kubernetes(server: FastAPI, monitor: Monitor, now: Callable[[], dt.datetime]) -> None:
+    # Asynchronous, so that they are answered while every thread waits for a measurement.
     @server.get("/healthz")
-    def healthy() -> dict[str, str]:
+    async def healthy() -> dict[str, str]:
         if now() - monitor.last_attempt > STUCK + monitor.settings.interval:
             raise HTTPException(503, f"nothing was measured since {monitor.last_attempt.isoformat()}")
         return {"status": "ok"}
 
     @server.get("/readyz")
-    def ready() -> dict[str, str]:
+    async def ready() -> dict[str, str]:
         return {"status": "ok"}
 
     @server.get("/metrics")
-    def metrics() -> Response:
+    async def metrics() -> Response:
         return Response(exposition.text(monitor), media_type=CONTENT_TYPE_LATEST)
 
 
