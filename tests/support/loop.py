@@ -86,7 +86,13 @@ class FakePlatform:
 
     registered: list[int] = field(default_factory=lambda: [1, 2])
     champion: int = 2
+    candidate: int | None = None
+    """The version with that alias; the champion where nobody sets it."""
+
     served: int | None = 2
+    unfair: set[int] = field(default_factory=set)
+    """Versions that treat people unfairly."""
+
     answers: int | None = None
     """The version that really answers, where it is another."""
 
@@ -293,7 +299,8 @@ class FakePlatform:
             found = self.artefacts.get(name)
             return Answer(404, {}, "") if found is None else _answer(found)
         method = path.removeprefix("/api/2.0/mlflow/")
-        version = query.get("version") or query.get("run_id", "").removeprefix("run-") or str(self.champion)
+        aliased = self.candidate if query.get("alias") == "candidate" and self.candidate else self.champion
+        version = query.get("version") or query.get("run_id", "").removeprefix("run-") or str(aliased)
         if method != "model-versions/search" and int(version) not in self.registered:
             return Answer(404, {}, '{"error_code": "RESOURCE_DOES_NOT_EXIST"}')
         entry = {
@@ -353,8 +360,10 @@ class FakePlatform:
             self.counted["v1"] += 1
             return _answer({"predictions": self.outputs(body["instances"])}, headers)
         self.counted["v2"] += 1
-        number = body["inputs"][0]["shape"][0]
-        output = {"shape": [number, 1], "data": [self.probability] * number}
+        columns = {tensor["name"]: tensor["data"] for tensor in body["inputs"]}
+        rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+        said = self.outputs(rows)
+        output = {"shape": [len(said), len(said[0])], "data": [value for row in said for value in row]}
         return _answer({"outputs": [output]}, headers)
 
     def outputs(self, rows: list[dict[str, Any]]) -> list[Any]:

@@ -77,15 +77,19 @@ class MonitorPart(Part):
         """What is wrong with a report."""
 
     def said(self, platform: FakePlatform, path: str, body: Any, query: Mapping[str, str]) -> Any:
-        del body, query
+        del query
         assert path == "/v1/run"
-        rows = sum(len(rows) for rows, _ in platform.answered.values())
-        report = self.report(platform, rows)
+        report = self.report(platform, body["version"])
         self.change(report)
-        return {"reports": [report] if rows else []}
+        return {"reports": [report] if report["rows"] else []}
 
-    def report(self, platform: FakePlatform, rows: int) -> dict[str, Any]:
-        """Return the report about all requests."""
+    def report(self, platform: FakePlatform, version: str) -> dict[str, Any]:
+        """Return the report about all requests that a version answered."""
+        mine = {
+            key: rows
+            for key, (rows, answer) in platform.answered.items()
+            if answer.headers["x-model-version"] == version
+        }
         known = [
             (
                 platform.answered[truth["request_id"]][1].json()["predictions"][truth["row"]][-1] > 0.5,
@@ -93,9 +97,10 @@ class MonitorPart(Part):
                 truth["attributes"],
             )
             for truth in self.log.truths
+            if truth["request_id"] in mine
         ]
         return {
-            "rows": rows,
+            "rows": sum(map(len, mine.values())),
             "labelled_rows": len(known),
             "reference_rows": self.reference_rows,
             "drift_share": 0.0,

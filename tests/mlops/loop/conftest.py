@@ -23,9 +23,9 @@ class Watched(FakePlatform):
 
     def __init__(self, **given: Any) -> None:
         super().__init__(**given)
-        self.log = PredictionLogPart()
-        self.monitor = MonitorPart(self.log)
-        self.watching = [self.log, self.monitor]
+        self.collector = PredictionLogPart()
+        self.monitor = MonitorPart(self.collector)
+        self.watching = [self.collector, self.monitor]
         self.artefacts = {HELD_OUT: held_out()}
         self.exported = True
 
@@ -36,7 +36,8 @@ class Watched(FakePlatform):
         expression = query.get("query", "")
         if not expression.startswith("model_"):
             return super()._prometheus(path, query)
-        report = self.monitor.report(self, 0)
+        version = re.search(r'version="(\w+)"', expression)
+        report = self.monitor.report(self, version[1] if version else "")
         metric = re.search(r'metric="(\w+)"', expression)
         found = report["performance"].get(metric[1]) if metric else report["labelled_rows"]
         samples = [{"metric": {}, "value": [0, repr(float(found))]}] if self.exported and found is not None else []

@@ -2,92 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import datetime as dt
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from cabc.interfaces.base import SubjectFacts
-from cabc.loading import load
-from cabc.record.archive import export
 from cabc.record.chain import draft
-from cabc.record.database import DatabaseRecord
 from cabc.record.types import Status, Trigger, Verdict
 from cabc.service import logs
-from cabc.service.app import create_app
 
-from mlops.loop.cluster import Answer
 from mlops.loop.context import Context
 from mlops.loop.ledger import StageError
 from mlops.loop.stages import audit
 from tests.mlops.loop.conftest import Begin, Watched
 from tests.support import service
+from tests.support.auditing import NAME, AuditorPart
 from tests.support.cabc import record as open_record
-from tests.support.loop import TOKEN, FakePlatform, Part
-from tests.support.service import NOW, Paper, Seeder, make_home, token
+from tests.support.loop import TOKEN
+from tests.support.service import NOW
 
-NAME = "loan-approval"
-BIAS = "data-governance/bias/disparity/fpr-ratio"
-
-
-class AuditorPart(Part):
-    """The real service, called without a network; whoever asks for a run gets one at once."""
-
-    name = "cabc-auditor"
-
-    def __init__(self, folder: Path, record: DatabaseRecord) -> None:
-        self.folder, self.record = folder, record
-        self.home = make_home(folder)
-        for file in folder.glob("*.yaml"):
-            file.write_text(
-                file.read_text().replace("credit-scoring", NAME).replace("credit/scoring", f"models/{NAME}")
-            )
-        self.seeder = Seeder(record, load(folder / "credit.yaml"))
-        self.begin()
-        self.values: dict[str, tuple[Any, Verdict]] = {}
-        self.status = Status.CONFORMANT
-        self.version = "2"
-
-    def answer(self, platform: FakePlatform, path: str, body: Any, query: Mapping[str, str]) -> Answer:
-        del platform
-        if not self.replicas:
-            return Answer(503, {}, "no endpoints available")
-        headers = {"Authorization": f"Bearer {token('auditing-party')}"}
-        method = "GET" if body is None else "POST"
-
-        async def call() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self.application, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://cabc.test", headers=headers) as client:
-                return await client.request(method, path, params=dict(query), json=body)
-
-        found = asyncio.run(call())
-        if path.endswith("/triggers") and found.is_success:
-            return Answer(202, {}, f'{{"id": "{self.assess()}"}}')
-        return Answer(found.status_code, dict(found.headers), found.text, found.content)
-
-    def begin(self) -> None:
-        """Start the service: it reads its documents then."""
-        self.application = create_app(
-            self.home, record=self.record, now=lambda: NOW, steps=lambda _: Paper(self.record), work=False
-        )
-
-    def assess(self) -> str:
-        """Record one cycle now; return the id of its trigger."""
-        self.seeder.cycle(
-            NOW - dt.timedelta(minutes=5 - self.seeder.numbers), self.status, self.values, version=self.version
-        )
-        return f"t-{NAME}-{self.seeder.numbers}"
-
-    def archive(self) -> bytes:
-        """Export the subject's record."""
-        file = self.folder / "record.zip"
-        export(self.record, NAME, file, keys=self.record.keys)
-        return file.read_bytes()
+BIAS = "data-governance/fair-at-training/disparity/fpr-ratio"
 
 
 @pytest.fixture
@@ -134,8 +71,10 @@ def test_a_suspended_version_is_told_with_requirement_and_risk(context: Context,
     auditor.values, auditor.status = {BIAS: (0.61, Verdict.NOT_SATISFIED)}, Status.SUSPENDED
     found = failure(context)
     assert found.subject == f"subject {NAME} of auditor http://cabc-auditor.cabc-auditor.svc:8080"
-    assert found.reason.startswith("is suspended: data-governance/bias is not-satisfied (found 0.61, wanted")
-    assert found.reason.endswith("risks R1")
+    assert found.reason.startswith(
+        "is suspended: data-governance/fair-at-training is not-satisfied (found 0.61, wanted"
+    )
+    assert found.reason.endswith("risks unfair-decisions")
 
 
 def test_a_person_may_still_be_missing(context: Context, auditor: AuditorPart) -> None:

@@ -38,7 +38,7 @@ def test_what_people_are_protected_for_is_not_sent(begin: Begin, platform: Watch
 
 @pytest.mark.usefixtures("impatient")
 def test_a_lost_request_is_counted_and_named(begin: Begin, platform: Watched) -> None:
-    platform.log.lost = {1}
+    platform.collector.lost = {1}
     found = failure(begin(platform))
     lost = list(platform.answered)[1]
     assert "lacks 1 of 3 answered requests" in found.reason
@@ -54,27 +54,27 @@ def test_a_lost_request_is_counted_and_named(begin: Begin, platform: Watched) ->
     ],
 )
 def test_another_model_in_the_log(begin: Begin, platform: Watched, change: dict[str, Any], reason: str) -> None:
-    platform.log.change = lambda known: known.update(change)
+    platform.collector.change = lambda known: known.update(change)
     assert failure(begin(platform)).reason == reason
 
 
 def test_a_value_that_changed_on_its_way(begin: Begin, platform: Watched) -> None:
-    platform.log.change = lambda known: known["rows"][4]["inputs"].update(appinc=-1.0)
+    platform.collector.change = lambda known: known["rows"][4]["inputs"].update(appinc=-1.0)
     assert "has other inputs for row 4 of request loop-" in failure(begin(platform)).reason
 
 
 def test_an_answer_that_changed_on_its_way(begin: Begin, platform: Watched) -> None:
-    platform.log.change = lambda known: known["rows"][0].update(output=[0.5, 0.5])
+    platform.collector.change = lambda known: known["rows"][0].update(output=[0.5, 0.5])
     assert "has other output for row 0 of request loop-" in failure(begin(platform)).reason
 
 
 def test_rows_that_nobody_sent(begin: Begin, platform: Watched) -> None:
-    platform.log.change = lambda known: known["rows"].append({"row": 20, "inputs": {}, "output": None})
+    platform.collector.change = lambda known: known["rows"].append({"row": 20, "inputs": {}, "output": None})
     assert failure(begin(platform)).reason == "has rows in the log 63, expected 60"
 
 
 def test_a_stopped_collector_is_named_with_its_replicas(begin: Begin, platform: Watched) -> None:
-    platform.log.replicas = 0
+    platform.collector.replicas = 0
     found = failure(begin(platform))
     assert found.reason == "does not answer: Deployment prediction-log/prediction-log is scaled to 0 replicas"
     assert found.subject == "prediction log http://prediction-log.prediction-log.svc:8080"

@@ -36,12 +36,12 @@ def test_figures_agree_and_appear_only_after_the_labels(context: Context, platfo
     assert facts["labelled rows"] == 60
     assert 0 < facts["disparate impact ratio of black"] < 1
     assert facts["figures in Prometheus"] == 4
-    assert len(platform.log.truths) == 60
+    assert len(platform.collector.truths) == 60
 
 
 def test_attributes_come_with_the_labels_and_what_is_not_known_is_left_out(context: Context, platform: Watched) -> None:
     watch.check(context)
-    attributes = [truth["attributes"] for truth in platform.log.truths]
+    attributes = [truth["attributes"] for truth in platform.collector.truths]
     assert all({"black", "hispan"} <= found.keys() for found in attributes)
     assert sum("male" not in found for found in attributes) == 6
 

@@ -1,0 +1,361 @@
+"""Scenarios on a platform in memory, with the real auditor's service: what is done on purpose is caught, or told."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from cabc.interfaces.base import SubjectFacts
+from cabc.record.database import DatabaseRecord
+from cabc.record.types import Finding, Status, Verdict
+from cabc.service import logs
+
+from mlops.errors import OperationError
+from mlops.loop import scenarios, waiting
+from mlops.loop.cluster import Answer, Cluster
+from mlops.loop.ledger import StageError
+from mlops.loop.outcome import Options, Outcome
+from mlops.loop.scenarios import play
+from mlops.loop.stages import audit
+from tests.mlops.loop.conftest import Watched
+from tests.support import service
+from tests.support.auditing import NAME, AuditorPart
+from tests.support.cabc import record as open_record
+from tests.support.loop import TOKEN, FakePlatform, Part
+from tests.support.running import Running
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+"""kfp compiles the sample in each of them; its warnings are not ours to mend."""
+
+BIAS = "data-governance/fair-at-training/disparity/fpr-ratio"
+
+
+class Judge(AuditorPart):
+    """Finds what the platform says is unfair, by a clock that goes on when somebody waits for a waiver to end."""
+
+    def __init__(self, folder: Path, record: DatabaseRecord, platform: Played) -> None:
+        self.platform = platform
+        self.late = dt.timedelta()
+        super().__init__(folder, record)
+
+    def now(self) -> dt.datetime:
+        return dt.datetime.now(dt.UTC) + self.late
+
+    def waiver(self) -> str | None:
+        """Return the id of the waiver that is in force."""
+        made = self.record.waivers(NAME)
+        return next((each.id for each in made if each.expires > self.now()), None)
+
+    def assess(self) -> str:
+        version = self.platform.candidate or self.platform.champion
+        bad = version in self.platform.unfair
+        drifted = self.platform.drifted
+        self.version = str(version)
+        self.values = {BIAS: (0.61, Verdict.NOT_SATISFIED)} if bad else {}
+        worse = Status.CONDITIONAL if self.waiver() else Status.SUSPENDED
+        self.status = worse if bad else Status.CONDITIONAL if drifted else Status.CONFORMANT
+        self.seeder.numbers += 1  # names differ, also from those of a minute ago
+        at = self.now()
+        self.seeder.cycle(at, self.status, self.values, version=self.version)
+        return f"t-{NAME}-{self.seeder.numbers}"
+
+    def answer(self, platform: FakePlatform, path: str, body: Any, query: Mapping[str, str]) -> Answer:
+        if path.endswith("/waivers") and body is None:
+            self.late = dt.timedelta(hours=1)
+        return super().answer(platform, path, body, query)
+
+
+class GatePart(Part):
+    """Makes champions of what conforms and rolls back what is suspended, when it is asked what it decided."""
+
+    name = "conformity-gate"
+
+    def __init__(self, judge: Judge) -> None:
+        self.judge = judge
+        self.made: list[dict[str, Any]] = []
+        self.good: int | None = None
+        self.sleeps = False
+
+    def said(self, platform: FakePlatform, path: str, body: Any, query: Mapping[str, str]) -> Any:
+        del body, query
+        assert isinstance(platform, Played)
+        if not self.sleeps:
+            self.look(platform)
+        if path == "/v1/models":
+            return {"mode": "enforce"}
+        return {"decisions": self.made}
+
+    def look(self, platform: Played) -> None:
+        """Decide once; have assessed what is served and was not."""
+        if int(self.judge.version) != platform.served:
+            self.judge.assess()
+        if self.judge.status is Status.SUSPENDED and self.good:
+            self.decide("rollback", platform.served, self.good)
+            platform.served = platform.candidate = platform.champion = self.good
+            return
+        if self.judge.status is Status.CONFORMANT:
+            self.good = platform.served
+        if platform.served != platform.champion:
+            self.decide("promote", platform.champion, platform.served)
+            platform.champion = cast("int", platform.served)
+
+    def decide(self, kind: str, source: Any, target: Any) -> None:
+        """Remember a decision."""
+        requirements = ["data-governance/fair-at-training"] if kind == "rollback" else []
+        cause = {"status": self.judge.status.value, "requirements": requirements, "risks": ["unfair-decisions"]}
+        told = {"kind": kind, "source": str(source), "target": str(target), "end": "done", "id": f"d-{len(self.made)}"}
+        self.made.insert(0, {**told, "at": "2026-11-30T12:00:00Z", "cause": cause})
+
+
+class AlertsPart(Part):
+    """Has what Prometheus fires, and tells the auditor."""
+
+    name = "alertmanager"
+
+    def __init__(self) -> None:
+        self.labels: dict[str, str] = {}
+
+    def said(self, platform: FakePlatform, path: str, body: Any, query: Mapping[str, str]) -> Any:
+        del platform, body, query
+        assert path == "/api/v2/alerts"
+        return [{"labels": self.labels, "receivers": [{"name": "cabc-auditor"}]}] if self.labels else []
+
+
+class Played(Running, Watched):
+    """A platform on which all of it runs."""
+
+    drifted = False
+    heard = False
+    alert: Mapping[str, str] = {"severity": "warning", "owner": "models"}
+
+    def outputs(self, rows: list[dict[str, Any]]) -> list[Any]:
+        if any(row.get("appinc", 0.0) > 60 for row in rows):
+            self.drifted = True
+        return super().outputs(rows)
+
+    def _prometheus(self, path: str, query: Mapping[str, str]) -> Any:
+        expression = query.get("query", "")
+        if not expression.startswith("ALERTS"):
+            return super()._prometheus(path, query)
+        fires = self.drifted and bool(self.alert) and 'alertstate="firing"' in expression
+        labels = {"alertname": "FeatureDrift", "model": NAME, "version": str(self.served), **self.alert}
+        return {"data": {"result": [{"metric": labels, "value": [0, "1"]}] if fires else []}}
+
+    def _mlflow(self, path: str, query: Mapping[str, str]) -> Answer:
+        # The gate looks every few seconds; here, as soon as somebody asks who is champion.
+        for part in self.watching:
+            if isinstance(part, GatePart) and path.endswith("/alias") and not part.sleeps:
+                part.look(self)
+        return super()._mlflow(path, query)
+
+    def patch(self, path: str, change: Mapping[str, Any]) -> dict[str, Any]:
+        for part in self.watching:
+            if path.endswith(f"/{part.name}"):
+                part.replicas = change["spec"]["replicas"]
+                return {}
+        return super().patch(path, change)
+
+    def get(self, path: str, **query: str) -> dict[str, Any] | None:
+        for part in self.watching:
+            if path == f"/apis/apps/v1/namespaces/{part.name}/deployments/{part.name}":
+                return {"spec": {"replicas": 1}}
+        if "/deployments/" in path or "/statefulsets/" in path:
+            return None
+        return super().get(path, **query)
+
+
+@pytest.fixture
+def judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Judge]:
+    """A platform in full: `judge.platform`."""
+    logs.configure(io.StringIO())
+    monkeypatch.setattr(waiting, "PAUSE", 0.0)
+    patient = waiting.until
+    monkeypatch.setattr(waiting, "until", lambda found, _seconds, **_: patient(found, 5.0, pause=0.0))
+    monkeypatch.setenv("CABC_TEST_HOOK", "secret")
+    platform = Played()
+    coded = base64.b64encode(TOKEN.encode()).decode()
+    platform.objects["/api/v1/namespaces/cabc-auditor/secrets/cabc-auditor-tokens"] = {
+        "data": {"auditing-party": coded}
+    }
+    with open_record(tmp_path) as record:
+        judge = Judge(tmp_path, record, platform)
+
+        def facts(**given: Any) -> SubjectFacts:
+            return SubjectFacts(
+                **{**given, "run_id": f"run-{given['version']}", "digest": f"sha256:{given['version']}"}
+            )
+
+        def finding(**given: Any) -> Finding:
+            waived = judge.waiver() if given["verdict"] is not Verdict.SATISFIED else None
+            return Finding(**given, waiver=waived)
+
+        monkeypatch.setattr(service, "SubjectFacts", facts)
+        monkeypatch.setattr(service, "Finding", finding)
+        # That a record holds is what test_audit.py is about; a seeded past has no evidence that verdicts follow from.
+        monkeypatch.setattr(audit, "verify", lambda _context: "nothing")
+        platform.watching.append(judge)
+        yield judge
+
+
+@pytest.fixture
+def gate(judge: Judge) -> GatePart:
+    found = GatePart(judge)
+    judge.platform.gated = True
+    judge.platform.watching.append(found)
+    return found
+
+
+def played(judge: Judge, name: str) -> Outcome:
+    return play(cast("Cluster", judge.platform), Options(scenario=name))
+
+
+def failure(judge: Judge, name: str) -> StageError:
+    found = played(judge, name).failure
+    assert found is not None
+    return found
+
+
+def test_an_unfair_model_is_suspended_traced_to_its_risk_and_rolled_back(judge: Judge, gate: GatePart) -> None:
+    outcome = played(judge, "unfair")
+    assert outcome.failure is None, outcome.failure
+    plain = outcome.plain()
+    assert (plain["ok"], plain["scenario"], plain["modelExitCode"]) == (True, "unfair", 1)
+    record = plain["record"]
+    assert record["status"] == "suspended"
+    assert record["finding"]["requirement"] == "data-governance/fair-at-training"
+    assert record["risk"] == "unfair-decisions"
+    assert (record["rollback"]["source"], record["rollback"]["target"]) == ("4", "3")
+    assert judge.platform.served == judge.platform.champion == 3
+    assert gate.made
+
+
+def test_without_a_gate_nothing_is_rolled_back_and_a_good_model_follows(judge: Judge) -> None:
+    outcome = played(judge, "unfair")
+    assert outcome.failure is None, outcome.failure
+    told = {stage.name: stage.summary for stage in outcome.stages}
+    assert told["rollback"] == "no conformity gate that enforces in this stack: nothing is rolled back"
+    assert outcome.model_exit_code == 1
+    assert judge.platform.served == 5
+    assert judge.platform.unfair == {4}
+
+
+def test_an_unfair_model_that_the_auditor_lets_pass_is_the_scenarios_failure(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge.platform, "unfair", _Forgetful())
+    found = failure(judge, "unfair")
+    assert found.stage == "audit"
+    assert "the model is bad and passes" in found.reason
+
+
+class _Forgetful(set[int]):
+    def add(self, _version: int) -> None:
+        """Forget it."""
+
+
+def test_a_gate_that_sleeps_is_named(judge: Judge, gate: GatePart, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = gate.look
+
+    def once(platform: Played) -> None:
+        if platform.served not in platform.unfair:
+            look(platform)
+        elif int(judge.version) != platform.served:
+            judge.assess()
+
+    monkeypatch.setattr(gate, "look", once)
+    found = failure(judge, "unfair")
+    assert (found.stage, found.subject) == (
+        "rollback",
+        "conformity gate http://conformity-gate.conformity-gate.svc:8080",
+    )
+    assert "has not rolled version 4 back" in found.reason
+
+
+def test_a_waiver_lets_a_model_through_until_it_ends(judge: Judge, gate: GatePart) -> None:
+    outcome = played(judge, "rollback")
+    assert outcome.failure is None, outcome.failure
+    assert gate.made[0]["kind"] == "promote"
+    statuses = [fact.found for fact in outcome.facts if fact.name.startswith("status of version 4")]
+    assert statuses == ["conditional", "suspended"]
+    assert outcome.facts[-1].found
+    assert outcome.record["waiver"].startswith("w")
+    assert judge.platform.served == judge.platform.champion == 5
+
+
+def test_drift_is_followed_to_the_receiver_of_its_alert(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    platform, alerts = judge.platform, AlertsPart()
+    platform.watching.append(alerts)
+    shifted(platform)
+    alerts.labels = {"alertname": "FeatureDrift", "model": NAME, "version": "3"}
+    told = judge.answer
+
+    def told_by_alertmanager(*given: Any) -> Answer:
+        # Alertmanager tells within seconds; here, as soon as somebody looks.
+        if platform.drifted and not judge.platform.heard:
+            judge.platform.heard = True
+            monkeypatch.setattr(service, "Trigger", _by_webhook)
+            judge.assess()
+        return told(*given)
+
+    monkeypatch.setattr(judge, "answer", told_by_alertmanager)
+    outcome = played(judge, "drift")
+    assert outcome.failure is None, outcome.failure
+    assert outcome.record["drift"]["features"] == ["appinc"]
+    assert outcome.record["alert"]["receivers"] == ["cabc-auditor"]
+    assert outcome.record["alert"]["labels"]["owner"] == "models"
+    assert (outcome.record["status"], outcome.model_exit_code) == ("conditional", 1)
+
+
+def test_an_alert_with_another_owner_is_not_the_right_one(judge: Judge) -> None:
+    shifted(judge.platform)
+    judge.platform.alert = {"severity": "warning", "owner": "platform"}
+    found = failure(judge, "drift")
+    assert (found.stage, found.reason) == ("alert", "has label owner platform, expected models")
+
+
+def test_an_alert_that_does_not_fire(judge: Judge) -> None:
+    shifted(judge.platform)
+    judge.platform.alert = {}
+    found = failure(judge, "drift")
+    assert found.stage == "alert"
+    assert "does not fire FeatureDrift" in found.reason
+    assert "its query finds nothing" in found.reason
+
+
+def shifted(platform: Played) -> None:
+    """Have the monitor see drift as soon as shifted rows were asked about."""
+
+    def change(report: dict[str, Any]) -> None:
+        drift = {"detected": platform.drifted}
+        report.update(drift_share=float(platform.drifted), features=[{"name": "appinc", "drift": drift}])
+
+    platform.monitor.change = change
+
+
+def _by_webhook(**given: Any) -> Any:
+    from cabc.record.types import Trigger
+
+    return Trigger(**{**given, "kind": "webhook", "source": "alerts"})
+
+
+def test_each_stopped_part_is_noticed_and_the_model_answers(judge: Judge) -> None:
+    outcome = played(judge, "broken")
+    assert outcome.failure is None, outcome.failure
+    noticed = {each["part"]: each["stage"] for each in outcome.record["noticed"]}
+    assert noticed == {"prediction log": "log", "model monitor": "watch", "auditor": "audit"}
+    assert all("is scaled to 0 replicas" in each["reason"] for each in outcome.record["noticed"])
+    forged = [fact for fact in outcome.facts if fact.stage == "forged" and fact.name.startswith("HTTP status")]
+    assert [fact.found for fact in forged] == [401, 401, 401]
+    assert outcome.model_exit_code == 0
+    assert all(part.replicas == 1 for part in judge.platform.watching)
+
+
+@pytest.mark.parametrize("name", scenarios.SCENARIOS)
+def test_a_stack_without_the_parts_is_told_what_to_order(name: str) -> None:
+    with pytest.raises(OperationError, match=f"scenario {name} needs the .* which this stack lacks"):
+        play(cast("Cluster", Running()), Options(scenario=name))
