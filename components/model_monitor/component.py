@@ -59,7 +59,7 @@ class ModelMonitorComponent(Component[ModelMonitorConfig]):
         def uri(values: list[Any]) -> str:
             host, password = values
             user, secret = quote(reader.username, safe=""), quote(password, safe="")
-            return f"postgresql://{user}:{secret}@{host}:{database.port}/{database.name}"
+            return f"postgresql+psycopg2://{user}:{secret}@{host}:{database.port}/{database.name}"
 
         address: Any = pulumi.Output.all(database.host, reader.password).apply(uri)
         return kubernetes.core.v1.Secret(
