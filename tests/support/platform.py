@@ -38,12 +38,12 @@ class Platform:
         return run(command, check=check, timeout=timeout, env={**os.environ, **toolchain.environment()})
 
     def changes(self) -> dict[str, Any]:
-        """Return what `pulumi preview` would change: the steps that are not `same`, by the resource's name."""
+        """Return what `pulumi preview` would change, by the resource's name: all but `same` and reading it."""
         steps = json.loads(self.pulumi("preview", "--json").stdout)["steps"]
         return {
             each["urn"].rpartition("::")[2]: {"op": each["op"], "diff": each.get("detailedDiff")}
             for each in steps
-            if each["op"] != "same"
+            if each["op"] not in {"same", "refresh"}
         }
 
     def kubectl(self, *args: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
