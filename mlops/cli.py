@@ -23,6 +23,7 @@ from mlops.errors import MlopsError
 __all__ = ["app", "main"]
 
 _AREAS = {
+    "card": "mlops.card.cli",
     "dash": "mlops.dash.cli",
     "evidence": "mlops.evidence.cli",
     "images": "mlops.images.cli",

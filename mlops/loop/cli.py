@@ -19,7 +19,7 @@ from mlops.loop.loop import close, verify
 from mlops.loop.outcome import Options, Outcome
 from mlops.loop.scenarios import SCENARIOS, play
 
-__all__ = ["app", "loop", "run"]
+__all__ = ["app", "kubeconfig_text", "loop", "run"]
 
 app = typer.Typer()
 
@@ -74,7 +74,7 @@ def run(
 
     chosen = options or Options()
     work = play if chosen.scenario else verify if verify_only else close
-    outcome = work(Cluster(_kubeconfig(stack, kubeconfig)), chosen, tell=tell)
+    outcome = work(Cluster(kubeconfig_text(stack, kubeconfig)), chosen, tell=tell)
     if as_json:
         sys.stdout.write(f"{json.dumps(outcome.plain(), indent=2, default=str)}\n")
     if outcome.failure:
@@ -89,7 +89,8 @@ def run(
     return outcome
 
 
-def _kubeconfig(stack: str, file: Path | None) -> str:
+def kubeconfig_text(stack: str, file: Path | None) -> str:
+    """Return the kubeconfig of a file, of MLOPS_KUBECONFIG, or of a stack's cluster. Raises UsageError."""
     if file is None and (named := os.environ.get("MLOPS_KUBECONFIG")):
         file = Path(named)
     if file is not None:
