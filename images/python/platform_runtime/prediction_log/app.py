@@ -31,6 +31,7 @@ from platform_runtime.prediction_log.marking import Marking
 from platform_runtime.prediction_log.replay import replay_archive, replay_dead_letters
 from platform_runtime.prediction_log.settings import Settings
 from platform_runtime.prediction_log.spool import Spool
+from platform_runtime.prediction_log.storing import Store
 from platform_runtime.prediction_log.writer import EVENT, TRUTHS, Writer
 
 __all__ = ["Collector", "Replay", "create_app"]
@@ -69,19 +70,22 @@ class Collector:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.key = settings.key.get_secret_value().encode()
-        self.marking = Marking(settings.rules, self.key)
         self.engine = sqlalchemy.create_engine(
             settings.database, pool_size=4, max_overflow=2, pool_pre_ping=True, connect_args=DATABASE
         )
         self.spool = Spool(settings.spool, settings.spool_bytes)
         self.archive = Archive(self.engine, Bucket(settings.archive))
-        self.writer = Writer(self.spool, self.engine, self.marking, self.key, settings.reader)
+        self.writer = Writer(self.spool, self.engine, self.new_store(), settings.reader)
         self.housekeeping = Housekeeping(self.engine, self.archive, settings, self.writer.upgraded)
         metrics.SPOOLED.set_function(lambda: self.spool.pending)
         metrics.SPOOL_BYTES.set_function(lambda: self.spool.size)
         metrics.OLDEST.set_function(self.spool.oldest_seconds)
         metrics.SPOOL_LIMIT.set(settings.spool_bytes)
+
+    def new_store(self) -> Store:
+        """Return a store of its own for each thread that writes."""
+        key = self.settings.key.get_secret_value().encode()
+        return Store(Marking(self.settings.rules, key), key)
 
     def start(self) -> None:
         """Begin moving events, now that this process has a loop to accept them in."""
@@ -261,7 +265,7 @@ def _add_questions(app: FastAPI, collector: Collector) -> None:
     def post_replay(asked: Replay) -> dict[str, int]:
         """Bring dead letters or files back; returns when it is done."""
         if asked.source == "dead-letters":
-            return replay_dead_letters(collector.engine, collector.marking, collector.key, asked.since, asked.until)
+            return replay_dead_letters(collector.engine, collector.new_store(), asked.since, asked.until)
         return replay_archive(
             collector.engine,
             collector.archive.bucket,

@@ -26,7 +26,7 @@ __all__ = [
 EVENTS = Counter(
     "prediction_log_events",
     "Events by kind (request, response, truth, other) and outcome: accepted is durable in the spool, refused was never"
-    " acknowledged; stored, duplicate and dead is what became of accepted ones.",
+    " acknowledged; stored, duplicate, dead and ignored (no prediction) is what became of accepted ones.",
     ["kind", "outcome"],
 )
 REFUSED = Counter("prediction_log_refused", "Calls that were not acknowledged, by reason.", ["reason"])
@@ -54,7 +54,7 @@ ARCHIVED = Counter("prediction_log_archived_rows", "Rows written to Parquet file
 ARCHIVE_FAILURES = Counter("prediction_log_archive_failures", "Attempts to write Parquet files that failed.")
 
 for _kind in ("request", "response", "truth", "other"):
-    for _outcome in ("accepted", "refused", "stored", "duplicate", "dead"):
+    for _outcome in ("accepted", "refused", "stored", "duplicate", "dead", "ignored"):
         EVENTS.labels(_kind, _outcome)
 
 # A series that begins with its first event has no increase to be alerted of.

@@ -13,10 +13,9 @@ from sqlalchemy import Connection, Engine, text
 
 from platform_runtime.prediction_log import schema, truths
 from platform_runtime.prediction_log.archive import Bucket, File
-from platform_runtime.prediction_log.canonical import digest, keyed
+from platform_runtime.prediction_log.canonical import digest
 from platform_runtime.prediction_log.events import Event
-from platform_runtime.prediction_log.marking import Marking
-from platform_runtime.prediction_log.storing import COLUMNS, Record, content, load, save, store
+from platform_runtime.prediction_log.storing import COLUMNS, Record, Store, content, load, save
 
 __all__ = ["replay_archive", "replay_dead_letters"]
 
@@ -24,9 +23,7 @@ LETTERS = 500
 """In one transaction."""
 
 
-def replay_dead_letters(
-    engine: Engine, marking: Marking, key: bytes, since: dt.datetime, until: dt.datetime
-) -> dict[str, int]:
+def replay_dead_letters(engine: Engine, store: Store, since: dt.datetime, until: dt.datetime) -> dict[str, int]:
     """Try the dead letters of a time again; what is stored now is no dead letter any more."""
     tried, last = 0, ""
     stored = 0
@@ -47,8 +44,8 @@ def replay_dead_letters(
             rows = [orjson.loads(bytes(found.letter)) for found in letters if found.kind == "truth"]
             if rows:
                 truths.add(connection, rows)
-            outcome = store(connection, events, marking, key)
-            still = {keyed(key, letter.letter) for letter in outcome.dead}
+            outcome = store.put(connection, events)
+            still = {store.letter_key(letter.letter) for letter in outcome.dead}
             gone = [found.key for found in letters if found.key not in still]
             connection.execute(text("DELETE FROM dead_letters WHERE key = ANY(:keys)"), {"keys": gone})
             stored += len(gone)

@@ -7,7 +7,7 @@ transaction at a time does this, so nothing changes in between.
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -27,17 +27,19 @@ __all__ = [
     "DeadLetter",
     "Outcome",
     "Record",
-    "bury",
+    "Store",
     "content",
     "dead",
     "load",
     "save",
-    "store",
     "unreadable_truth",
 ]
 
 ANSWERED = 200
 """The one status with which KServe's logger sends an answer."""
+
+QUESTIONS = 10_000
+"""Requests without a body whose answers are still expected."""
 
 NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
@@ -165,7 +167,7 @@ class Outcome:
     """What became of some events."""
 
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """By kind and `stored`, `duplicate` or `dead`."""
+    """By kind and `stored`, `duplicate`, `ignored` or `dead`."""
 
     rows: int = 0
     """Rows that were not there before."""
@@ -178,38 +180,84 @@ def content(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in ("row", "inputs", "output")} for row in rows]
 
 
-def store(connection: Connection, events: Sequence[Event], marking: Marking, key: bytes) -> Outcome:
-    """Store events, in the caller's transaction, which holds the lock."""
-    outcome = Outcome()
-    halves: list[tuple[Event, Half]] = []
-    for event in events:
-        try:
-            halves.append((event, decode(event)))
-        except UndecodableError as error:
-            _kill(outcome, event, str(error))
-    records = load(connection, sorted({half.id for _, half in halves}))
-    known = {request_id: len(record.rows()) for request_id, record in records.items()}
-    touched: dict[str, Record] = {}
-    for event, half in halves:
-        mark = keyed(key, event.type.encode(), event.time.encode(), event.service.encode(), event.body)
-        record = records.setdefault(half.id, Record(half.id))
-        before = record.request_event if half.kind == "request" else record.response_event
-        other_service = record.service and (record.service, record.namespace) != (half.service, half.namespace)
-        if before == mark:
-            outcome.events[half.kind, "duplicate"] += 1
-        elif before is not None or other_service:
-            where = f"{record.namespace}/{record.service}, {record.at.isoformat()}"
-            _kill(outcome, event, f"the id is taken by another {half.kind} ({where})")
-        else:
-            record.add(half, mark)
-            touched[half.id] = record
-            outcome.events[half.kind, "stored"] += 1
-    for record in touched.values():
-        record.finish(marking)
-        outcome.rows += len(record.rows()) - known.get(record.request_id, 0)
-    save(connection, list(touched.values()))
-    bury(connection, outcome.dead, key)
-    return outcome
+class Store:
+    """Puts events into the database."""
+
+    def __init__(self, marking: Marking, key: bytes) -> None:
+        self.marking = marking
+        self._key = key
+        self._questions: OrderedDict[str, None] = OrderedDict()
+
+    def put(self, connection: Connection, events: Sequence[Event]) -> Outcome:
+        """Store events, in the caller's transaction, which holds the lock."""
+        outcome = Outcome()
+        halves: list[tuple[Event, Half]] = []
+        for event in self._without_questions(connection, events, outcome):
+            try:
+                halves.append((event, decode(event)))
+            except UndecodableError as error:
+                _kill(outcome, event, str(error))
+        records = load(connection, sorted({half.id for _, half in halves}))
+        known = {request_id: len(record.rows()) for request_id, record in records.items()}
+        touched: dict[str, Record] = {}
+        for event, half in halves:
+            mark = keyed(self._key, event.type.encode(), event.time.encode(), event.service.encode(), event.body)
+            record = records.setdefault(half.id, Record(half.id))
+            before = record.request_event if half.kind == "request" else record.response_event
+            other_service = record.service and (record.service, record.namespace) != (half.service, half.namespace)
+            if before == mark:
+                outcome.events[half.kind, "duplicate"] += 1
+            elif before is not None or other_service:
+                where = f"{record.namespace}/{record.service}, {record.at.isoformat()}"
+                _kill(outcome, event, f"the id is taken by another {half.kind} ({where})")
+            else:
+                record.add(half, mark)
+                touched[half.id] = record
+                outcome.events[half.kind, "stored"] += 1
+        for record in touched.values():
+            record.finish(self.marking)
+            outcome.rows += len(record.rows()) - known.get(record.request_id, 0)
+        save(connection, list(touched.values()))
+        self.bury(connection, outcome.dead)
+        return outcome
+
+    def bury(self, connection: Connection, letters: Sequence[DeadLetter]) -> None:
+        """Keep dead letters; the same letter twice is one."""
+        for letter in letters:
+            connection.execute(
+                text(
+                    "INSERT INTO dead_letters (key, kind, request_id, service, reason, at, letter)"
+                    " VALUES (:key, :kind, :request_id, :service, :reason, :at, :letter)"
+                    " ON CONFLICT (key) DO UPDATE SET reason = EXCLUDED.reason"
+                ),
+                {"key": self.letter_key(letter.letter), **vars(letter)},
+            )
+
+    def letter_key(self, letter: bytes) -> str:
+        """Return the key under which a letter is kept."""
+        return keyed(self._key, letter)
+
+    def _without_questions(self, connection: Connection, events: Sequence[Event], outcome: Outcome) -> Sequence[Event]:
+        """Leave out what only asked about a model: a request without a body, and its answer.
+
+        Who looks whether a model is there passes KServe's logger too, which tells nothing but the bodies.
+        """
+        asked = [event.id for event in events if event.kind == "request" and not event.body]
+        if asked:
+            self._questions.update(dict.fromkeys(asked))
+            while len(self._questions) > max(QUESTIONS, len(asked)):
+                self._questions.popitem(last=False)
+            # An answer that was quicker than its question could not be read.
+            connection.execute(
+                text("DELETE FROM dead_letters WHERE kind = 'response' AND request_id = ANY(:ids)"), {"ids": asked}
+            )
+        kept = []
+        for event in events:
+            if event.id in self._questions and (event.kind == "response" or not event.body):
+                outcome.events[event.kind, "ignored"] += 1
+            else:
+                kept.append(event)
+        return kept
 
 
 def load(connection: Connection, request_ids: Sequence[str]) -> dict[str, Record]:
@@ -255,19 +303,6 @@ def save(connection: Connection, records: Sequence[Record]) -> None:
         ),
         {"batch": _json([row for record in records for row in record.rows()])},
     )
-
-
-def bury(connection: Connection, letters: Sequence[DeadLetter], key: bytes) -> None:
-    """Keep dead letters; the same letter twice is one."""
-    for letter in letters:
-        connection.execute(
-            text(
-                "INSERT INTO dead_letters (key, kind, request_id, service, reason, at, letter)"
-                " VALUES (:key, :kind, :request_id, :service, :reason, :at, :letter)"
-                " ON CONFLICT (key) DO UPDATE SET reason = EXCLUDED.reason"
-            ),
-            {"key": keyed(key, letter.letter), **{name: getattr(letter, name) for name in letter.__dataclass_fields__}},
-        )
 
 
 def dead(event: Event, reason: str) -> DeadLetter:

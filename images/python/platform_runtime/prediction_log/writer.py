@@ -12,9 +12,8 @@ from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InterfaceEr
 
 from platform_runtime.prediction_log import metrics, schema, truths
 from platform_runtime.prediction_log.events import Event
-from platform_runtime.prediction_log.marking import Marking
 from platform_runtime.prediction_log.spool import Position, Spool
-from platform_runtime.prediction_log.storing import Outcome, bury, dead, store, unreadable_truth
+from platform_runtime.prediction_log.storing import Outcome, Store, dead, unreadable_truth
 
 __all__ = ["EVENT", "TRUTHS", "Writer", "write_events", "write_truths"]
 
@@ -32,12 +31,11 @@ log = logging.getLogger("prediction_log")
 class Writer(threading.Thread):
     """Reads the spool, writes the database, and only then lets the spool forget."""
 
-    def __init__(self, spool: Spool, engine: Engine, marking: Marking, key: bytes, reader: str) -> None:
+    def __init__(self, spool: Spool, engine: Engine, store: Store, reader: str) -> None:
         super().__init__(name="writer", daemon=True)
         self._spool = spool
         self._engine = engine
-        self._marking = marking
-        self._key = key
+        self._store = store
         self._reader = reader
         self._stopped = threading.Event()
         self.upgraded = threading.Event()
@@ -76,8 +74,8 @@ class Writer(threading.Thread):
         events = [Event.unpack(record[1:]) for record in records if record[:1] == EVENT]
         rows = [row for record in records if record[:1] == TRUTHS for row in truths.unpack(record[1:])]
         for outcome in (
-            write_events(self._engine, events, self._marking, self._key),
-            write_truths(self._engine, rows, self._key),
+            write_events(self._engine, events, self._store),
+            write_truths(self._engine, rows, self._store),
         ):
             for (kind, what), number in outcome.events.items():
                 metrics.EVENTS.labels(kind, what).inc(number)
@@ -86,23 +84,23 @@ class Writer(threading.Thread):
         return after
 
 
-def write_events(engine: Engine, events: Sequence[Event], marking: Marking, key: bytes) -> Outcome:
+def write_events(engine: Engine, events: Sequence[Event], store: Store) -> Outcome:
     """Store events in one transaction; one that the database refuses becomes a dead letter."""
 
     def write(some: Sequence[Event]) -> Outcome:
         with engine.begin() as connection:
             schema.lock(connection)
-            return store(connection, some, marking, key)
+            return store.put(connection, some)
 
     def give_up(event: Event, reason: str) -> Outcome:
         outcome = Outcome(dead=[dead(event, reason)])
         outcome.events[event.kind, "dead"] = 1
-        return _buried(engine, outcome, key)
+        return _buried(engine, outcome, store)
 
     return _divided(events, write, give_up)
 
 
-def write_truths(engine: Engine, rows: Sequence[dict[str, Any]], key: bytes) -> Outcome:
+def write_truths(engine: Engine, rows: Sequence[dict[str, Any]], store: Store) -> Outcome:
     """Store truths in one transaction; one that the database refuses becomes a dead letter."""
 
     def write(some: Sequence[dict[str, Any]]) -> Outcome:
@@ -116,7 +114,7 @@ def write_truths(engine: Engine, rows: Sequence[dict[str, Any]], key: bytes) -> 
     def give_up(row: dict[str, Any], reason: str) -> Outcome:
         outcome = Outcome(dead=[unreadable_truth(row, reason)])
         outcome.events["truth", "dead"] = 1
-        return _buried(engine, outcome, key)
+        return _buried(engine, outcome, store)
 
     return _divided(rows, write, give_up)
 
@@ -142,8 +140,8 @@ def _divided(
     return total
 
 
-def _buried(engine: Engine, outcome: Outcome, key: bytes) -> Outcome:
+def _buried(engine: Engine, outcome: Outcome, store: Store) -> Outcome:
     with engine.begin() as connection:
         schema.lock(connection)
-        bury(connection, outcome.dead, key)
+        store.bury(connection, outcome.dead)
     return outcome

@@ -23,6 +23,7 @@ from platform_runtime.prediction_log.housekeeping import retain
 from platform_runtime.prediction_log.marking import Marking
 from platform_runtime.prediction_log.replay import replay_archive, replay_dead_letters
 from platform_runtime.prediction_log.settings import Settings
+from platform_runtime.prediction_log.storing import Store
 from platform_runtime.prediction_log.writer import write_events, write_truths
 
 from mlops import toolchain
@@ -31,7 +32,7 @@ from tests.support.prediction_log import Database, answer, ask, headers
 pytestmark = pytest.mark.backend
 
 KEY = b"0123456789abcdef"
-MARKING = Marking({}, KEY)
+STORE = Store(Marking({}, KEY), KEY)
 DAY = dt.date(2026, 3, 1)
 FAR = {"since": dt.date.min, "until": dt.date.max}
 EVER = {"model": None, "version": None, **FAR}
@@ -110,13 +111,13 @@ def log(
         for request_id in request_ids
         for kind in kinds
     ]
-    write_events(engine, events, MARKING, KEY)
+    write_events(engine, events, STORE)
 
 
 def tell(engine: sqlalchemy.Engine, request_id: str, value: Any) -> None:
     truth = truths.Truth(request_id=request_id, value=value, attributes={"race": "a"})
     rows = [row for record in truths.pack([truth], dt.datetime.now(dt.UTC)) for row in truths.unpack(record)]
-    write_truths(engine, rows, KEY)
+    write_truths(engine, rows, STORE)
 
 
 def settings(**others: Any) -> Settings:
@@ -282,12 +283,12 @@ def test_dead_letters_that_can_be_read_by_now_are_predictions(engine: sqlalchemy
     unreadable = from_http(
         [(name.encode(), value.encode()) for name, value in headers("request", "c").items()], b"[]", time.time()
     )
-    write_events(engine, [unreadable], MARKING, KEY)
+    write_events(engine, [unreadable], STORE)
     assert database.query("SELECT count(*) FROM dead_letters") == [(4,)]
     database.run("ALTER TABLE requests DROP CONSTRAINT refuses")
     database.run("ALTER TABLE truths DROP CONSTRAINT refuses")
     ever = (dt.datetime(2000, 1, 1, tzinfo=dt.UTC), NEVER)
-    assert replay_dead_letters(engine, MARKING, KEY, *ever) == {"letters": 4, "stored": 3}
+    assert replay_dead_letters(engine, STORE, *ever) == {"letters": 4, "stored": 3}
     assert database.query("SELECT request_id, status FROM requests ORDER BY 1") == [("a", 200), ("b", 200)]
     assert database.query("SELECT request_id FROM dead_letters") == [("c",)]
     assert database.query("SELECT request_id, value FROM truths") == [("a", 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import permutations
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import sqlalchemy
 from platform_runtime.prediction_log.events import Event, from_http
 from platform_runtime.prediction_log.marking import Marking
-from platform_runtime.prediction_log.storing import Outcome
+from platform_runtime.prediction_log.storing import Outcome, Store
 from platform_runtime.prediction_log.writer import write_events
 
 from mlops.trace.canonical import data_digest
@@ -32,8 +33,11 @@ def event(kind: str, request_id: str, body: Any, **attributes: str) -> Event:
 
 @pytest.fixture
 def write(engine: sqlalchemy.Engine) -> Write:
+    stores: dict[str, Store] = {}
+
     def write(*events: Event, rules: Any = None) -> Outcome:
-        return write_events(engine, events, Marking(rules or {}, KEY), KEY)
+        store = stores.setdefault(json.dumps(rules), Store(Marking(rules or {}, KEY), KEY))
+        return write_events(engine, events, store)
 
     return write
 
@@ -151,6 +155,20 @@ def test_what_the_database_refuses_is_found_and_buried(write: Write, database: D
     ((request_id, reason),) = database.query("SELECT request_id, reason FROM dead_letters")
     assert request_id == "b"
     assert reason.startswith("the database refuses it: ")
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("batches", [1, 2])
+def test_who_only_asks_about_a_model_is_no_prediction(
+    write: Write, database: Database, order: tuple[int, int], batches: int
+) -> None:
+    question, told = event("request", "a", {}), event("response", "a", {"name": "loan", "ready": True})
+    both = [replace(question, body=b""), told]
+    events = [both[place] for place in order]
+    outcomes = [write(*events)] if batches == 1 else [write(each) for each in events]
+    assert outcomes[-1].events[events[-1].kind, "ignored"] == 1
+    assert database.query("SELECT count(*) FROM requests") == [(0,)]
+    assert database.query("SELECT count(*) FROM dead_letters") == [(0,)]
 
 
 @pytest.mark.parametrize(

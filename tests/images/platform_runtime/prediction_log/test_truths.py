@@ -11,6 +11,8 @@ import pyarrow as pa
 import pydantic
 import pytest
 import sqlalchemy
+from platform_runtime.prediction_log.marking import Marking
+from platform_runtime.prediction_log.storing import Store
 from platform_runtime.prediction_log.truths import MIME_CSV, MIME_PARQUET, Truth, TruthsError, from_file, pack, unpack
 from platform_runtime.prediction_log.writer import write_truths
 from pyarrow import parquet
@@ -26,7 +28,9 @@ Tell = Callable[..., Any]
 def tell(engine: sqlalchemy.Engine) -> Tell:
     def tell(*truths: dict[str, Any]) -> Any:
         packed = pack([Truth.model_validate({"request_id": "a", **truth}) for truth in truths], RECEIVED)
-        return write_truths(engine, [row for record in packed for row in unpack(record)], b"key").events
+        return write_truths(
+            engine, [row for record in packed for row in unpack(record)], Store(Marking({}, b"key"), b"key")
+        ).events
 
     return tell
 
