@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from cabc.interfaces import registry
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.support.postgresql import PostgreSQL, programs, running
@@ -19,6 +20,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if BACKENDS & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.backend)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _without_plugins() -> Iterator[None]:
+    """Let the auditor's tests see its own interfaces only, whichever plugins are installed beside it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "entry_points", lambda group: ())  # noqa: ARG005 (its parameter goes by name)
+        registry.installed.cache_clear()
+        yield
+    registry.installed.cache_clear()
 
 
 @pytest.fixture(scope="session")
