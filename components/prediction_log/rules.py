@@ -79,10 +79,12 @@ def _storing() -> list[Alert]:
         ),
         Alert(
             "PredictionLogDeadLetters",
-            'sum by (namespace, kind) (increase(prediction_log_events_total{outcome="dead"}[15m])) > 0',
+            # Of those that are kept: an answer may be dead until the question is read that it overtook.
+            "max by (namespace, pod) (prediction_log_dead_letters)"
+            " - max by (namespace, pod) (prediction_log_dead_letters offset 15m) > 0",
             "0s",
             "warning",
-            "The prediction log cannot read some events of kind {{ $labels.kind }}; they are kept as dead letters.",
+            "The prediction log cannot read {{ $value }} more events; they are kept as dead letters.",
             "platform",
         ),
         Alert(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from prometheus_client import Counter, Gauge, Histogram
 
 __all__ = [
@@ -49,6 +51,8 @@ LAST_EVENT = Gauge(
     ["inference_namespace", "inference_service"],
 )
 DEAD_LETTERS = Gauge("prediction_log_dead_letters", "Accepted events that could not be read, and are kept.")
+# Not known until they are counted: none would look like an increase after every restart.
+DEAD_LETTERS.set(math.nan)
 UNMATCHED = Gauge("prediction_log_unmatched_truths", "Truths whose request is not in the log, or not yet.")
 ARCHIVED = Counter("prediction_log_archived_rows", "Rows written to Parquet files.", ["kind"])
 ARCHIVE_FAILURES = Counter("prediction_log_archive_failures", "Attempts to write Parquet files that failed.")

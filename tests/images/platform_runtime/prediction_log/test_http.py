@@ -106,6 +106,8 @@ def test_dead_letters_are_kept_counted_and_brought_back(collector: Collector, cl
     assert found["reason"].startswith("the body is not JSON")
     assert found["letter"].endswith("no JSON")
     assert collector.metric("prediction_log_events_total", kind="request", outcome="dead") == 1
+    while collector.metric("prediction_log_dead_letters") != 1:
+        pass
     asked = {"source": "dead-letters", "since": "2026-01-01T00:00:00Z", "until": "2027-01-01T00:00:00Z"}
     assert client.post("/v1/replay", json=asked).json() == {"letters": 1, "stored": 0}
 
