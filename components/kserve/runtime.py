@@ -26,6 +26,7 @@ ANNOTATIONS = {
     "MODEL_NAME": "oss-mlops-platform/model-name",
     "MODEL_VERSION": "oss-mlops-platform/model-version",
     "MODEL_RUN_ID": "oss-mlops-platform/run-id",
+    "PREDICTION_LOG_URL": "oss-mlops-platform/prediction-log",
 }
 """Variables of the model server, and the annotations of an InferenceService that they are taken from."""
 
@@ -56,6 +57,7 @@ def serving_runtime(image: str, resources: Resources) -> dict[str, Any]:
                         {"name": name, "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{key}']"}}}
                         for name, key in ANNOTATIONS.items()
                     ),
+                    {"name": "POD_NAMESPACE", "valueFrom": {"fieldRef": {"fieldPath": "metadata.namespace"}}},
                     {"name": "HOME", "value": TMP},
                 ],
                 "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],

@@ -18,7 +18,7 @@ WAITING = 300
 
 def groups() -> list[Group]:
     """Return the alerts about the collector, and about models whose events do not come."""
-    return [Group("collector", [*_accepting(), *_storing()]), Group("models", [_not_logged()])]
+    return [Group("collector", [*_accepting(), *_storing()]), Group("models", [_not_logged(), _lost()])]
 
 
 def _accepting() -> list[Alert]:
@@ -100,8 +100,8 @@ def _storing() -> list[Alert]:
 
 def _not_logged() -> Alert:
     asked = _of_service(f'increase(model_request_seconds_count{{outcome="answered"}}[{SILENT}s])', "model_name", "(.+)")
-    # Who asks for logging has KServe's agent beside the model.
-    logged = _of_service('kube_pod_container_resource_limits{container="agent"}', "pod", "(.+)-predictor-.+")
+    # A model server that was asked to log counts what it sends, from zero.
+    logged = _of_service('model_log_events_total{outcome="sent"}', "serving_kserve_io_inferenceservice", "(.+)")
     heard = (
         "max by (namespace, service) (label_replace(label_replace(prediction_log_last_event_timestamp_seconds,"
         ' "service", "$1", "inference_service", "(.+)"), "namespace", "$1", "inference_namespace", "(.+)"))'
@@ -113,6 +113,20 @@ def _not_logged() -> Alert:
         "critical",
         "{{ $labels.namespace }}/{{ $labels.service }} answers and asks to be logged,"
         " but the prediction log has not heard of it for ten minutes.",
+        "platform",
+    )
+
+
+def _lost() -> Alert:
+    lost = 'increase(model_log_events_total{outcome!="sent"}[5m])'
+    return Alert(
+        "PredictionsNotLogged",
+        f"sum by (namespace, service, outcome)"
+        f' (label_replace({lost}, "service", "$1", "serving_kserve_io_inferenceservice", "(.+)")) > 0',
+        "0s",
+        "critical",
+        "{{ $labels.namespace }}/{{ $labels.service }} answered and could not have {{ $value | humanize }} events"
+        " logged ({{ $labels.outcome }}).",
         "platform",
     )
 

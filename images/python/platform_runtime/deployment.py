@@ -33,12 +33,11 @@ __all__ = [
 
 GROUP, GENERATION, PLURAL = "serving.kserve.io", "v1beta1", "inferenceservices"
 
+LOG = f"{ANNOTATION}/prediction-log"
+"""Annotation with which an InferenceService asks its model server to log there what it is asked and answers."""
+
 STEADY = 10
 """Answers in a row that have to come from the new version; requests are spread over all ready pods."""
-
-
-GRACE = 15
-"""Seconds that a pod with a logger has to stop."""
 
 
 class DeploymentError(Exception):
@@ -167,6 +166,7 @@ def inference_service(
                 f"{ANNOTATION}/model-version": version.version,
                 f"{ANNOTATION}/run-id": version.run_id,
                 f"{ANNOTATION}/digest": version.digest,
+                **({LOG: log_url} if log_url else {}),
             },
         },
         "spec": {
@@ -175,25 +175,8 @@ def inference_service(
                 "automountServiceAccountToken": False,
                 "minReplicas": 1,
                 "model": {"modelFormat": {"name": "mlflow"}, "runtime": runtime, "storageUri": version.uri},
-                **(_logged(log_url) if log_url else {}),
             }
         },
-    }
-
-
-def _logged(url: str) -> dict[str, Any]:
-    """Return what has KServe put its logger before the model server."""
-    return {
-        "logger": {
-            "mode": "all",
-            "url": url,
-            # A request whose answer never comes is told by these alone.
-            "metadataAnnotations": [
-                f"{ANNOTATION}/{name}" for name in ("model-name", "model-version", "run-id", "digest")
-            ],
-        },
-        # The logger stops half a minute after the last request; the model server drains in five seconds.
-        "terminationGracePeriodSeconds": GRACE,
     }
 
 

@@ -1,7 +1,8 @@
 """Serve one MLflow model over the v1 and v2 protocols: `python -m platform_runtime.serve --model_name=… --model_dir=…`.
 
 Every answer says which model it is from. GET /metrics has `model_request_seconds` besides KServe's own histograms;
-GET /drain, called before the pod is stopped, makes clients let go of their connections.
+GET /drain, called before the pod is stopped, makes clients let go of their connections. Where PREDICTION_LOG_URL is
+set, requests and answers are told to the prediction log there.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from mlflow.exceptions import MlflowException
 from prometheus_client import Gauge, Histogram
 
 from platform_runtime import conversion
-from platform_runtime.identity import Identity, identify
+from platform_runtime.event_sender import Logged, Sender, Sending
+from platform_runtime.identity import ANNOTATION, Identity, identify
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +52,10 @@ INFO = Gauge("model_info", "The model this server serves.", ["model_name", "mode
 
 DRAIN_SECONDS = 5.0
 """How long a server that is to stop still answers; kube-proxy needs that long to send nothing more."""
+
+
+FLUSH_SECONDS = 10.0
+"""How long a server that is to stop still tries to tell the prediction log what it answered."""
 
 
 class MlflowModel(kserve.Model):  # type: ignore[misc]
@@ -148,13 +154,16 @@ class MlflowModel(kserve.Model):  # type: ignore[misc]
 class Drain:
     """Whether this server is to stop."""
 
-    def __init__(self) -> None:
+    def __init__(self, sender: Sender | None = None) -> None:
         self.started = False
+        self._sender = sender
 
     async def endpoint(self) -> dict[str, float]:
         """Start draining and return when the pod may be stopped: Kubernetes waits for the answer."""
         self.started = True
         await asyncio.sleep(DRAIN_SECONDS)
+        if self._sender is not None:
+            await self._sender.flush(FLUSH_SECONDS)
         return {"drained": DRAIN_SECONDS}
 
 
@@ -198,6 +207,20 @@ def _types(schema: Schema | None) -> list[dict[str, Any]]:
     return found
 
 
+def _sender(service: str, identity: Identity, environment: Mapping[str, str]) -> Sender | None:
+    """Return who tells the prediction log, None where nobody asked for that."""
+    if not (url := environment.get("PREDICTION_LOG_URL")):
+        return None
+    said = {
+        "model-name": identity.name,
+        "model-version": identity.version,
+        "run-id": identity.run_id,
+        "digest": identity.digest,
+    }
+    annotations = {f"{ANNOTATION}/{name}": value for name, value in said.items()}
+    return Sender(Sending(url, service, environment.get("POD_NAMESPACE", ""), annotations))
+
+
 def main(arguments: Sequence[str]) -> int:
     """Load the model, then serve it until the process is told to stop."""
     parser = argparse.ArgumentParser(parents=[model_server.parser])
@@ -210,7 +233,10 @@ def main(arguments: Sequence[str]) -> int:
     model = MlflowModel(options.model_name, options.model_dir, os.environ)
     model.load()
     logging.getLogger("kserve").info("serving %s", model.identity)
-    drain = Drain()
+    sender = _sender(options.model_name, model.identity, os.environ)
+    drain = Drain(sender)
+    if sender is not None:
+        model_server.app.add_middleware(Logged, sender=sender)
     model_server.app.add_middleware(Answers, identity=model.identity, drain=drain)
     model_server.app.add_api_route("/drain", drain.endpoint, methods=["GET"])
     model_server.ModelServer(

@@ -1,6 +1,7 @@
 """The collector's HTTP server.
 
-`POST /` takes CloudEvents of KServe's logger and answers 200 when they are on the disk. All else is under `/v1/`.
+`POST /` takes CloudEvents of model servers and of KServe's logger and answers 200 when they are on the disk. All else
+is under `/v1/`.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, Literal
@@ -130,23 +132,26 @@ def create_app(collector: Collector) -> FastAPI:
 
 def _add_events(app: FastAPI, collector: Collector) -> None:
     async def events(request: Request) -> Response:
-        kind = KINDS.get(request.headers.get("ce-type", ""), "other")
+        kinds = Counter([KINDS.get(request.headers.get("ce-type", ""), "other")])
         try:
             body = await _body(request, collector.settings.body_bytes)
             started = time.perf_counter()
             now = time.time()
             try:
-                event = from_http(request.scope["headers"], body, now)
+                found = from_http(request.scope["headers"], body, now)
             except EventError as error:
                 raise RefusedError(400, "no event", str(error)) from error
-            kind = event.kind
-            await collector.acceptance.accept([EVENT + event.pack()])
+            kinds = Counter(event.kind for event in found)
+            await collector.acceptance.accept([EVENT + event.pack() for event in found])
         except RefusedError:
-            metrics.EVENTS.labels(kind, "refused").inc()
+            for kind, number in kinds.items():
+                metrics.EVENTS.labels(kind, "refused").inc(number)
             raise
         metrics.APPEND.observe(time.perf_counter() - started)
-        metrics.EVENTS.labels(kind, "accepted").inc()
-        metrics.saw(event.namespace, event.service, now)
+        for kind, number in kinds.items():
+            metrics.EVENTS.labels(kind, "accepted").inc(number)
+        for namespace, service in {(event.namespace, event.service) for event in found}:
+            metrics.saw(namespace, service, now)
         # 200 and nothing else: KServe's logger writes a line about every other success.
         return Response(status_code=200)
 

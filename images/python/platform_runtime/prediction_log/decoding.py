@@ -12,7 +12,7 @@ import orjson
 
 from platform_runtime.identity import ANNOTATION
 from platform_runtime.prediction_log.canonical import holds_nul
-from platform_runtime.prediction_log.events import Event
+from platform_runtime.prediction_log.events import ANSWERED, Event
 
 __all__ = ["Half", "UndecodableError", "decode"]
 
@@ -43,6 +43,9 @@ class Half:
     rows: list[Any]
     """Of a request one mapping per row, or a list where the client gave no names; of an answer one value per row."""
 
+    status: int
+    """Of an answer: its HTTP status."""
+
 
 def decode(event: Event) -> Half:
     """Return what an event says; raises UndecodableError."""
@@ -50,6 +53,9 @@ def decode(event: Event) -> Half:
     if event.kind not in readers:
         msg = f"type {event.type} is none of a prediction"
         raise UndecodableError(msg)
+    if event.status != ANSWERED:
+        # An error has a text and no rows; who failed is in the annotations.
+        return _half(event, {}, "", [])
     try:
         body = orjson.loads(event.body)
     except orjson.JSONDecodeError as error:
@@ -60,6 +66,10 @@ def decode(event: Event) -> Half:
     if holds_nul(body, event.body):
         raise UndecodableError("a text holds the character NUL, which PostgreSQL does not store")
     protocol, rows = readers[event.kind](body)
+    return _half(event, body, protocol, rows)
+
+
+def _half(event: Event, body: Mapping[str, Any], protocol: str, rows: list[Any]) -> Half:
     return Half(
         id=event.id,
         kind=event.kind,
@@ -69,6 +79,7 @@ def decode(event: Event) -> Half:
         protocol=protocol,
         at=event.at,
         rows=rows,
+        status=event.status,
     )
 
 

@@ -1,7 +1,8 @@
-"""CloudEvents as KServe's logger sends them, and the form in which they wait.
+"""CloudEvents as the platform's model server and KServe's logger send them, and the form in which they wait.
 
-The two events of one prediction have the same id, the client's `Ce-Id` or one of the logger's. The logger sends an
-answer only when its status is 200, never tries twice, and gives both events the time at which it saw them.
+The two events of one prediction have the same id, the client's `Ce-Id` or one of the sender's, and the time at which
+each was seen. The model server sends them in batches, tries again, and tells the status. KServe's logger sends each
+alone, an answer only when its status is 200, and never tries twice.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 
 import orjson
 
-__all__ = ["KINDS", "Event", "EventError", "from_http"]
+__all__ = ["ANSWERED", "KINDS", "Event", "EventError", "from_http"]
 
 KINDS = {
     "org.kubeflow.serving.inference.request": "request",
@@ -21,12 +22,15 @@ KINDS = {
 }
 """Types of events that make up a prediction."""
 
-STRUCTURED = "application/cloudevents+json"
+STRUCTURED, BATCH = "application/cloudevents+json", "application/cloudevents-batch+json"
 
 LONGEST = {"id": 200, "source": 1024, "type": 256, "time": 64}
 """Ids are other people's text: they are keys of the database."""
 
 LONGEST_EXTENSION = 8192
+
+ANSWERED = 200
+"""Status of a good answer."""
 
 
 class EventError(ValueError):
@@ -76,6 +80,12 @@ class Event:
         return self.extensions.get("namespace", "")
 
     @property
+    def status(self) -> int:
+        """HTTP status of an answer; a sender that does not say it sends good ones only."""
+        said = self.extensions.get("status", "")
+        return int(said) if said.isdecimal() else ANSWERED
+
+    @property
     def annotations(self) -> dict[str, str]:
         """Annotations of the InferenceService that its logger was told to send along."""
         try:
@@ -103,18 +113,31 @@ class Event:
         return cls(**orjson.loads(head), body=body)
 
 
-def from_http(headers: list[tuple[bytes, bytes]], body: bytes, received: float) -> Event:
-    """Return the event that a request carries, in binary or in structured mode; raises EventError."""
+def from_http(headers: list[tuple[bytes, bytes]], body: bytes, received: float) -> list[Event]:
+    """Return the events that a request carries, in binary, structured or batch mode; raises EventError."""
     attributes: dict[str, str] = {}
     content_type = ""
     for name, value in headers:
         if name.startswith(b"ce-"):
             attributes[name[3:].decode("latin-1")] = _text(name, value)
         elif name == b"content-type":
-            content_type = _text(name, value)
+            content_type = _text(name, value).partition(";")[0].strip().lower()
     # The content type of a prediction is its client's, who may say anything; the headers are the logger's.
-    if "specversion" not in attributes and content_type.partition(";")[0].strip().lower() == STRUCTURED:
-        attributes, body = _structured(body)
+    if "specversion" in attributes or content_type not in {STRUCTURED, BATCH}:
+        return [_event(attributes, body, received)]
+    try:
+        found = orjson.loads(body)
+    except ValueError as error:
+        msg = f"CloudEvent: the body cannot be read ({error})"
+        raise EventError(msg) from error
+    if content_type == STRUCTURED:
+        return [_event(*_structured(found), received)]
+    if not isinstance(found, list):
+        raise EventError("CloudEvents: a batch, but the body is no list")
+    return [_event(*_structured(each), received) for each in found]
+
+
+def _event(attributes: dict[str, str], body: bytes, received: float) -> Event:
     if attributes.get("specversion") != "1.0":
         msg = f"CloudEvent: specversion is {attributes.get('specversion', 'missing')}, wanted 1.0"
         raise EventError(msg)
@@ -123,17 +146,16 @@ def from_http(headers: list[tuple[bytes, bytes]], body: bytes, received: float) 
         _check(attribute, said, LONGEST[attribute], needed=attribute != "time")
     for attribute, said in attributes.items():
         _check(attribute, said, LONGEST_EXTENSION, needed=False)
-    wanted = ("inferenceservicename", "namespace", "annotations")
+    wanted = ("inferenceservicename", "namespace", "annotations", "status")
     extensions = {name: attributes[name] for name in wanted if attributes.get(name)}
     return Event(**given, received=received, extensions=extensions, body=body)
 
 
-def _structured(body: bytes) -> tuple[dict[str, str], bytes]:
+def _structured(found: Any) -> tuple[dict[str, str], bytes]:
+    if not isinstance(found, dict):
+        raise EventError("CloudEvent: the body is JSON, but no object")
+    coded, data = found.pop("data_base64", None), found.pop("data", None)
     try:
-        found: Any = orjson.loads(body)
-        if not isinstance(found, dict):
-            raise EventError("CloudEvent: the body is JSON, but no object")
-        coded, data = found.pop("data_base64", None), found.pop("data", None)
         content = base64.b64decode(coded, validate=True) if isinstance(coded, str) else orjson.dumps(data)
     except ValueError as error:
         msg = f"CloudEvent: the body cannot be read ({error})"

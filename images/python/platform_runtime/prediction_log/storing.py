@@ -35,9 +35,6 @@ __all__ = [
     "unreadable_truth",
 ]
 
-ANSWERED = 200
-"""The one status with which KServe's logger sends an answer."""
-
 QUESTIONS = 10_000
 """Requests without a body whose answers are still expected."""
 
@@ -111,7 +108,7 @@ class Record:
             self.answered_at = half.at
             self.outputs = half.rows
             self.response_event = event
-            self.status = ANSWERED
+            self.status = half.status
             if self.request_event is None:
                 self.at = half.at
         if half.kind == "response" or self.response_event is None:

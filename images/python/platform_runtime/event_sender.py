@@ -1,0 +1,250 @@
+"""Tell the prediction log what a model server was asked and what it answered, without ever making an answer wait.
+
+The events are those of KServe's logger (CloudEvents 1.0, one for the request, one for the answer, the same id), sent
+in batches by the server itself: a logger in front of it loses requests while versions change, waits without a bound,
+and knows neither the status of a refused request nor the id that a client needs to ask about its prediction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import datetime as dt
+import json
+import logging
+import re
+import uuid
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import httpx
+from prometheus_client import Counter, Gauge
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Logged", "Sender", "Sending"]
+
+EVENTS = Counter("model_log_events_total", "Events for the prediction log.", ["outcome"])
+WAITING = Gauge("model_log_waiting_bytes", "Bytes of events that wait to be sent.")
+
+MOST_WAITING = 32 << 20
+"""Bytes that may wait; what comes then is dropped and counted. An outage of the log costs this much memory."""
+
+LARGEST = 4 << 20
+"""Bytes of a request or an answer above which neither is kept: the log takes no more."""
+
+BATCH, BATCH_BYTES = 200, 2 << 20
+"""Events, and bytes of them, that are sent together at most."""
+
+PAUSE = 0.05
+"""Seconds between two batches: company for the first event of the next one."""
+
+RETRY, LONGEST_RETRY = 0.5, 10.0
+
+REFUSED = frozenset({400, 413, 422})
+"""Statuses after which the same batch would be refused again."""
+
+PREDICTION = re.compile(r"/v1/models/[^/]+:predict|/v2/models/[^/]+(/versions/[^/]+)?/infer")
+
+TYPE = "org.kubeflow.serving.inference"
+
+USABLE_ID = re.compile(r"[\x21-\x7e]{1,200}")
+
+log = logging.getLogger("kserve")
+
+
+@dataclass(frozen=True)
+class Sending:
+    """Where events go, and what all events of one server have in common."""
+
+    url: str
+    service: str
+    namespace: str
+    annotations: Mapping[str, str]
+    """Who the model is, for a request whose answer does not say it."""
+
+
+class Sender:
+    """Holds events and sends them in the background; `put` never waits."""
+
+    def __init__(self, sending: Sending, client: httpx.AsyncClient | None = None) -> None:
+        self._sending = sending
+        self._client = client
+        for outcome in ("sent", "dropped", "refused", "too large"):
+            EVENTS.labels(outcome)
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._task: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._hurry = asyncio.Event()
+
+    def put(self, kind: str, request_id: str, at: dt.datetime, body: bytes, status: int | None = None) -> None:
+        """Have one event sent, unless too much waits already."""
+        event = self._event(kind, request_id, at, body, status)
+        if self._size + len(event) > MOST_WAITING:
+            EVENTS.labels("dropped").inc()
+            return
+        self._waiting.append(event)
+        self._size += len(event)
+        WAITING.set(self._size)
+        self._idle.clear()
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="prediction log")
+
+    async def flush(self, seconds: float) -> None:
+        """Send what waits now, as far as that is possible in this time."""
+        self._hurry.set()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        self._hurry.clear()
+
+    def _event(self, kind: str, request_id: str, at: dt.datetime, body: bytes, status: int | None) -> bytes:
+        event: dict[str, Any] = {
+            "specversion": "1.0",
+            "id": request_id,
+            "type": f"{TYPE}.{kind}",
+            "source": self._sending.url,
+            "time": at.isoformat(),
+            "inferenceservicename": self._sending.service,
+            "namespace": self._sending.namespace,
+            "annotations": json.dumps(dict(self._sending.annotations)),
+            "data_base64": base64.b64encode(body).decode(),
+        }
+        if status is not None:
+            event["status"] = str(status)
+        return json.dumps(event).encode()
+
+    async def _run(self) -> None:
+        """Send until nothing waits any more."""
+        pause = RETRY
+        async with contextlib.AsyncExitStack() as stack:
+            client = self._client or await stack.enter_async_context(httpx.AsyncClient(timeout=10))
+            while self._waiting:
+                await self._rest(PAUSE)
+                batch = self._batch()
+                if await self._post(client, batch):
+                    for _ in batch:
+                        self._size -= len(self._waiting.popleft())
+                    WAITING.set(self._size)
+                    pause = RETRY
+                else:
+                    await self._rest(pause)
+                    pause = min(2 * pause, LONGEST_RETRY)
+            self._idle.set()
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, or go on when there is a hurry: then with just enough of a pause to let others work."""
+        if self._hurry.is_set():
+            await asyncio.sleep(PAUSE)
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+
+    def _batch(self) -> list[bytes]:
+        """Return the oldest events that fit into one message, at least one."""
+        found: list[bytes] = []
+        size = 0
+        for event in self._waiting:
+            size += len(event)
+            if found and (len(found) == BATCH or size > BATCH_BYTES):
+                break
+            found.append(event)
+        return found
+
+    async def _post(self, client: httpx.AsyncClient, batch: list[bytes]) -> bool:
+        """Send a batch; return whether it is done with, sent or for ever refused."""
+        headers = {"content-type": "application/cloudevents-batch+json"}
+        try:
+            answer = await client.post(self._sending.url, content=b"[" + b",".join(batch) + b"]", headers=headers)
+        except httpx.HTTPError as error:
+            log.warning("prediction log %s: %s", self._sending.url, type(error).__name__)
+            return False
+        if answer.is_success:
+            EVENTS.labels("sent").inc(len(batch))
+        elif answer.status_code in REFUSED:
+            EVENTS.labels("refused").inc(len(batch))
+            log.warning("prediction log %s refused events: %s", self._sending.url, answer.text[:200])
+        else:
+            log.warning("prediction log %s: HTTP %s", self._sending.url, answer.status_code)
+            return False
+        return True
+
+
+class Logged:
+    """ASGI middleware: every answer to a prediction carries an id, under which the sender tells the log of it.
+
+    The id is the client's (`Ce-Id` or `X-Request-Id`), or a new one where it gave none that can be used.
+    """
+
+    def __init__(self, app: Any, sender: Sender) -> None:
+        self._app = app
+        self._sender = sender
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or not PREDICTION.fullmatch(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        at = dt.datetime.now(dt.UTC)
+        request_id = _id(dict(scope["headers"]))
+        asked, answered = _Body(), _Body()
+        status = 0
+
+        async def heard() -> Any:
+            message = await receive()
+            if message["type"] == "http.request":
+                asked.add(message.get("body", b""))
+            return message
+
+        async def told(message: Any) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
+                message = {**message, "headers": headers}
+            elif message["type"] == "http.response.body":
+                answered.add(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, heard, told)
+        finally:
+            if asked.content is None or answered.content is None:
+                EVENTS.labels("too large").inc(2)
+            elif status:
+                # What was refused may be anything at all; that it was is worth a line, its body is not.
+                if not 400 <= status < 500:  # noqa: PLR2004 (the client's mistakes)
+                    self._sender.put("request", request_id, at, asked.content)
+                self._sender.put("response", request_id, dt.datetime.now(dt.UTC), answered.content, status)
+
+
+class _Body:
+    """A body as it passes; None once it is too large to be kept."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] | None = []
+        self._size = 0
+
+    def add(self, part: bytes) -> None:
+        self._size += len(part)
+        if self._size > LARGEST:
+            self._parts = None
+        elif self._parts is not None:
+            self._parts.append(part)
+
+    @property
+    def content(self) -> bytes | None:
+        return None if self._parts is None else b"".join(self._parts)
+
+
+def _id(headers: Mapping[bytes, bytes]) -> str:
+    for name in (b"ce-id", b"x-request-id"):
+        given = headers.get(name, b"").decode("latin-1")
+        if USABLE_ID.fullmatch(given):
+            return given
+    return str(uuid.uuid4())
