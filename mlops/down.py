@@ -16,11 +16,10 @@ from components.kind_cluster.kind import Marker
 from components.kind_cluster.nodes import CLUSTER_LABEL, NETWORK, Nodes, node_name
 from mlops import console, engine, evidence, runs
 from mlops.errors import OperationError
+from mlops.recovery import CLUSTER
 from mlops.up import kubeconfig_file
 
 __all__ = ["down", "leftovers", "nodes_of", "purge_cache", "without_objects"]
-
-_CLUSTER = "pulumi-python:dynamic/platform:KindCluster"
 
 
 def down(stack: str) -> None:
@@ -97,7 +96,7 @@ def _has_engine(stack: engine.Stack) -> bool:
 def _destroy(stack: engine.Stack) -> set[str]:
     """Destroy what the state has; return the names of the kind clusters it had."""
     resources = stack.resources()
-    clusters = {each["inputs"]["cluster_name"] for each in resources if each["type"] == _CLUSTER}
+    clusters = {each["inputs"]["cluster_name"] for each in resources if each["type"] == CLUSTER}
     if resources:
         console.err.print(f"  pulumi destroy of stack {stack.name} …")
         started = time.monotonic()

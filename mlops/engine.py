@@ -147,8 +147,10 @@ class Stack:
         """Make the cluster what the program says. Objects are forgotten only when their cluster is known to be gone."""
         from mlops import recovery
 
-        gone = recovery.cluster_is_gone(self)
-        return self._operate("up", **({"PULUMI_K8S_DELETE_UNREACHABLE": "true"} if gone else {}))
+        if recovery.cluster_is_gone(self):
+            # Not told to `up` itself: the program would make it an argument of its provider, which stays in the state.
+            self._operate("refresh", PULUMI_K8S_DELETE_UNREACHABLE="true")
+        return self._operate("up")
 
     def destroy(self, *, quick: bool = False) -> Progress:
         """Remove everything the stack made.

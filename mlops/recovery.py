@@ -24,7 +24,10 @@ from mlops.errors import OperationError
 if TYPE_CHECKING:
     from mlops.engine import Stack
 
-__all__ = ["Cluster", "Found", "KubernetesObjects", "cluster_is_gone", "resolve_pending"]
+__all__ = ["CLUSTER", "Cluster", "Found", "KubernetesObjects", "cluster_is_gone", "resolve_pending"]
+
+CLUSTER = "pulumi-python:dynamic/platform:KindCluster"
+"""Type of the resource that is a cluster; the component that has it is called the same, behind another prefix."""
 
 _GONE = 60.0
 """Seconds a deleted object gets to go."""
@@ -76,7 +79,7 @@ def resolve_pending(
         for resource in begun:
             if resource["type"].startswith("kubernetes:"):
                 _take_back_object(resource, recorded, clusters.of(resource), since)
-            elif resource["type"].endswith(":KindCluster"):
+            elif resource["type"] == CLUSTER:
                 _take_back_cluster(resource, stack.environment)
             names.append(resource["urn"].rpartition("::")[2])
         deployment["pending_operations"] = [each for each in pending if each["type"] != "creating"]
@@ -92,7 +95,7 @@ def cluster_is_gone(stack: Stack) -> bool:
     """
     from components.kind_cluster.nodes import Nodes
 
-    recorded = [each for each in stack.resources() if each["type"].endswith(":KindCluster")]
+    recorded = [each for each in stack.resources() if each["type"] == CLUSTER]
     engine = containers.find(stack.environment) if recorded else None
     if engine is None:
         return False

@@ -31,6 +31,7 @@ def test_up_makes_it_again_and_down_does_not_need_it(platform: Platform, nodes: 
     platform.mlops("up", "--stack", "ci", "--no-loop")
     platform.forget()
     assert json.loads(platform.mlops("status", "--stack", "ci", "--json").stdout)["ready"]
+    assert platform.changes() == {}
 
     nodes.remove(CLUSTER)
     platform.mlops("down", "--stack", "ci")

@@ -132,8 +132,15 @@ def paper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PaperEngine:
     return PaperEngine(tmp_path / "engine")
 
 
+COMPONENT = {
+    "urn": "urn:pulumi:t::p::oss-mlops-platform:components:KindCluster::kind-cluster",
+    "type": "oss-mlops-platform:components:KindCluster",
+}
+
+
 def lost(paper: PaperEngine, container: str = "id-1") -> bool:
-    stack = FakeStack(recorded=(of_kind(container),))
+    # The component comes first in a state, and has no container.
+    stack = FakeStack(recorded=({**COMPONENT, "outputs": {"name": "mlops-t"}}, of_kind(container)))
     stack.environment = paper.environment
     return recovery.cluster_is_gone(stack)  # type: ignore[arg-type]
 
@@ -156,20 +163,23 @@ def test_container_engine_that_does_not_tell_is_no_proof(paper: PaperEngine) -> 
         lost(paper)
 
 
-@pytest.mark.parametrize(("containers", "forget"), [({}, "true"), ({NODE: {"id": "id-1", "running": True}}, "unset")])
+@pytest.mark.parametrize(
+    ("containers", "forget"),
+    [({}, ["refresh true", "up unset"]), ({NODE: {"id": "id-1", "running": True}}, ["up unset"])],
+)
 def test_only_objects_of_a_cluster_that_is_gone_are_forgotten_by_up(
-    paper: PaperEngine, tmp_path: Path, containers: dict[str, Any], forget: str
+    paper: PaperEngine, tmp_path: Path, containers: dict[str, Any], forget: list[str]
 ) -> None:
     paper.change(containers=containers)
-    (tmp_path / "state.json").write_text(json.dumps({"deployment": {"resources": [of_kind()]}}))
+    (tmp_path / "state.json").write_text(json.dumps({"deployment": {"resources": [COMPONENT, of_kind()]}}))
     pulumi = paper.folder / "bin" / "pulumi"
     pulumi.write_text(
         f"#!/bin/sh\n[ $1 = stack ] && exec cat {tmp_path}/state.json\n"
-        f'echo "${{PULUMI_K8S_DELETE_UNREACHABLE-unset}}" > {tmp_path}/told\n'
+        f'echo "$1 ${{PULUMI_K8S_DELETE_UNREACHABLE-unset}}" >> {tmp_path}/told\n'
     )
     pulumi.chmod(0o755)
     Stack("t", tmp_path, paper.environment).up()
-    assert (tmp_path / "told").read_text().strip() == forget
+    assert (tmp_path / "told").read_text().splitlines() == forget
 
 
 def test_cluster_that_is_not_ours_is_never_gone() -> None:
