@@ -107,7 +107,11 @@ class Play:
         if assessment is None:
             reason = f"has no complete assessment of version {version} after {audit.SECONDS:.0f} s"
             raise StageError(audit.STAGE, auditor.subject_of(name), reason, fix="mlops status")
-        steps = [step for step in auditor.history(name) if step["assessment"] == assessment["id"]]
+        history = auditor.history(name)
+        # An assessment that changed nothing has no step of its own, and the subject may be about another version now.
+        steps = [step for step in history if step["assessment"] == assessment["id"]] or [
+            step for step in history if step["version"] == version
+        ]
         return {
             **assessment,
             "status": steps[0]["status"] if steps else (auditor.subject(name) or {}).get("status", "none"),
