@@ -208,7 +208,7 @@ class PredictionLog(Contract):
     """Keeps what models were asked and what they answered, and joins what turned out to be true."""
 
     url: pulumi.Output[str]
-    """In-cluster URL: CloudEvents of the KServe logger go to its root, labels and questions to `/v1/`."""
+    """In-cluster URL: CloudEvents of model servers go to its root, labels and questions to `/v1/`."""
 
     database: Database
     """Holds the tables; user `reader` may read all of them."""

@@ -41,7 +41,7 @@ SPOOL = "/var/lib/prediction-log"
 
 
 class PredictionLogComponent(Component[PredictionLogConfig]):
-    """One collector: KServe's loggers send it their events, everybody else labels and questions."""
+    """One collector: model servers send it their events, everybody else labels and questions."""
 
     config_class = PredictionLogConfig
     requires = (KubernetesCluster, SqlDatabase, ObjectStore)

@@ -99,8 +99,8 @@ class Serving:
         return self._cluster.text(path)
 
     def _ask(self, stage: str, path: str, body: Any, *, request_id: str | None = None) -> Answer:
-        # KServe's logger takes the id from this header, or makes one that nobody is told. What only shows that the
-        # model answers is no case of anybody: the model monitor leaves out what is called a probe.
+        # The log keeps what was asked by the id in this header. What only shows that the model answers is no case of
+        # anybody: the model monitor leaves out what is called a probe.
         headers = {"Ce-Id": request_id or f"probe-{secrets.token_hex(12)}"}
         answer = self._cluster.ask(self.url, path, body, headers=headers)
         if not answer.good:

@@ -98,6 +98,19 @@ def test_containers_pass_restricted_by_themselves(container: dict[str, Any]) -> 
     assert container["resources"]["limits"].keys() == {"cpu", "memory"}
 
 
+def test_a_server_is_told_who_its_model_is_and_where_to_log() -> None:
+    environment = {each["name"]: each for each in runtime.serving_runtime("a/b:1", SMALL)["containers"][0]["env"]}
+    for name, annotation in {
+        "MODEL_NAME": "oss-mlops-platform/model-name",
+        "MODEL_VERSION": "oss-mlops-platform/model-version",
+        "MODEL_RUN_ID": "oss-mlops-platform/run-id",
+        "PREDICTION_LOG_URL": "oss-mlops-platform/prediction-log",
+    }.items():
+        # Of an annotation that is not there it is empty.
+        assert environment[name]["valueFrom"] == {"fieldRef": {"fieldPath": f"metadata.annotations['{annotation}']"}}
+    assert environment["POD_NAMESPACE"]["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.namespace"}}
+
+
 def test_a_server_drains_and_no_autoscaler_is_asked_for() -> None:
     spec = runtime.serving_runtime("a/b:1", SMALL)
     assert spec["containers"][0]["lifecycle"]["preStop"]["httpGet"]["path"] == "/drain"

@@ -39,7 +39,7 @@ def known() -> set[str]:
         found |= {rule.record for group in groups for rule in group.rules if isinstance(rule, Recording)}
     auditor = Metrics(cast("Any", None), list, lambda: dt.datetime.now(dt.UTC))
     found |= {family.name for family in auditor.registry.collect()}
-    for file in ("serve.py", "prediction_log/metrics.py", "model_monitor/exposition.py"):
+    for file in ("serve.py", "event_sender.py", "prediction_log/metrics.py", "model_monitor/exposition.py"):
         found |= texts(file)
     return found | {f"conformity_gate_{text}" for text in texts("conformity_gate/metrics.py")}
 

@@ -25,7 +25,7 @@ from prometheus_client import Counter, Gauge
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Logged", "Sender", "Sending"]
+__all__ = ["FLUSH_SECONDS", "Logged", "Sender", "Sending"]
 
 EVENTS = Counter("model_log_events_total", "Events for the prediction log.", ["outcome"])
 WAITING = Gauge("model_log_waiting_bytes", "Bytes of events that wait to be sent.")
@@ -44,8 +44,14 @@ PAUSE = 0.05
 
 RETRY, LONGEST_RETRY = 0.5, 10.0
 
+FLUSH_SECONDS = 10.0
+"""How long a server that is to stop still tries to tell the prediction log what it answered."""
+
 REFUSED = frozenset({400, 413, 422})
 """Statuses after which the same batch would be refused again."""
+
+FAILED = 500
+"""What a client is told of an exception that nobody caught."""
 
 PREDICTION = re.compile(r"/v1/models/[^/]+:predict|/v2/models/[^/]+(/versions/[^/]+)?/infer")
 
@@ -72,7 +78,8 @@ class Sender:
 
     def __init__(self, sending: Sending, client: httpx.AsyncClient | None = None) -> None:
         self._sending = sending
-        self._client = client
+        # One for all time: making one takes tens of milliseconds, in which no answer could be given.
+        self._client = client or httpx.AsyncClient(timeout=10)
         for outcome in ("sent", "dropped", "refused", "too large"):
             EVENTS.labels(outcome)
         self._waiting: deque[bytes] = deque()
@@ -103,6 +110,14 @@ class Sender:
                 await self._idle.wait()
         self._hurry.clear()
 
+    async def close(self, seconds: float) -> None:
+        """Send what waits, as far as that is possible in this time, and nothing any more."""
+        await self.flush(seconds)
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        await self._client.aclose()
+
     def _event(self, kind: str, request_id: str, at: dt.datetime, body: bytes, status: int | None) -> bytes:
         event: dict[str, Any] = {
             "specversion": "1.0",
@@ -121,21 +136,26 @@ class Sender:
 
     async def _run(self) -> None:
         """Send until nothing waits any more."""
-        pause = RETRY
-        async with contextlib.AsyncExitStack() as stack:
-            client = self._client or await stack.enter_async_context(httpx.AsyncClient(timeout=10))
-            while self._waiting:
-                await self._rest(PAUSE)
-                batch = self._batch()
-                if await self._post(client, batch):
-                    for _ in batch:
-                        self._size -= len(self._waiting.popleft())
-                    WAITING.set(self._size)
-                    pause = RETRY
-                else:
-                    await self._rest(pause)
-                    pause = min(2 * pause, LONGEST_RETRY)
-            self._idle.set()
+        pause, most = RETRY, BATCH
+        while self._waiting:
+            await self._rest(PAUSE)
+            batch = self._batch(most)
+            outcome = await self._post(batch)
+            if outcome is None:
+                await self._rest(pause)
+                pause = min(2 * pause, LONGEST_RETRY)
+                continue
+            pause = RETRY
+            if outcome == "refused" and len(batch) > 1:
+                # Because of one of them, or because they are too much together.
+                most = len(batch) // 2
+                continue
+            most = min(2 * most, BATCH)
+            EVENTS.labels(outcome).inc(len(batch))
+            for _ in batch:
+                self._size -= len(self._waiting.popleft())
+            WAITING.set(self._size)
+        self._idle.set()
 
     async def _rest(self, seconds: float) -> None:
         """Wait, or go on when there is a hurry: then with just enough of a pause to let others work."""
@@ -146,34 +166,30 @@ class Sender:
             async with asyncio.timeout(seconds):
                 await self._hurry.wait()
 
-    def _batch(self) -> list[bytes]:
+    def _batch(self, most: int) -> list[bytes]:
         """Return the oldest events that fit into one message, at least one."""
         found: list[bytes] = []
         size = 0
         for event in self._waiting:
             size += len(event)
-            if found and (len(found) == BATCH or size > BATCH_BYTES):
+            if found and (len(found) == most or size > BATCH_BYTES):
                 break
             found.append(event)
         return found
 
-    async def _post(self, client: httpx.AsyncClient, batch: list[bytes]) -> bool:
-        """Send a batch; return whether it is done with, sent or for ever refused."""
+    async def _post(self, batch: list[bytes]) -> str | None:
+        """Send a batch; return `sent`, `refused` where the same would be refused again, or None: try once more."""
         headers = {"content-type": "application/cloudevents-batch+json"}
+        body = b"[" + b",".join(batch) + b"]"
         try:
-            answer = await client.post(self._sending.url, content=b"[" + b",".join(batch) + b"]", headers=headers)
-        except httpx.HTTPError as error:
+            answer = await self._client.post(self._sending.url, content=body, headers=headers)
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             log.warning("prediction log %s: %s", self._sending.url, type(error).__name__)
-            return False
+            return None
         if answer.is_success:
-            EVENTS.labels("sent").inc(len(batch))
-        elif answer.status_code in REFUSED:
-            EVENTS.labels("refused").inc(len(batch))
-            log.warning("prediction log %s refused events: %s", self._sending.url, answer.text[:200])
-        else:
-            log.warning("prediction log %s: HTTP %s", self._sending.url, answer.status_code)
-            return False
-        return True
+            return "sent"
+        log.warning("prediction log %s: HTTP %s: %s", self._sending.url, answer.status_code, answer.text[:200])
+        return "refused" if answer.status_code in REFUSED else None
 
 
 class Logged:
@@ -187,9 +203,25 @@ class Logged:
         self._sender = sender
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or scope["method"] != "POST" or not PREDICTION.fullmatch(scope["path"]):
+        if scope["type"] == "lifespan":
+            await self._app(scope, self._until_told(receive), send)
+        elif scope["type"] == "http" and scope["method"] == "POST" and PREDICTION.fullmatch(scope["path"]):
+            await self._predict(scope, receive, send)
+        else:
             await self._app(scope, receive, send)
-            return
+
+    def _until_told(self, receive: Any) -> Any:
+        """Return a `receive` that lets the server stop when the log has been told of its last answers."""
+
+        async def heard() -> Any:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                await self._sender.close(FLUSH_SECONDS)
+            return message
+
+        return heard
+
+    async def _predict(self, scope: Any, receive: Any, send: Any) -> None:
         at = dt.datetime.now(dt.UTC)
         request_id = _id(dict(scope["headers"]))
         asked, answered = _Body(), _Body()
@@ -198,7 +230,7 @@ class Logged:
         async def heard() -> Any:
             message = await receive()
             if message["type"] == "http.request":
-                asked.add(message.get("body", b""))
+                asked.add(message)
             return message
 
         async def told(message: Any) -> None:
@@ -208,19 +240,31 @@ class Logged:
                 headers = [*message.get("headers", []), (b"x-request-id", request_id.encode())]
                 message = {**message, "headers": headers}
             elif message["type"] == "http.response.body":
-                answered.add(message.get("body", b""))
+                answered.add(message)
             await send(message)
 
         try:
             await self._app(scope, heard, told)
+        except Exception:
+            if not status and asked.complete:
+                status, answered.complete = FAILED, True
+            raise
         finally:
-            if asked.content is None or answered.content is None:
-                EVENTS.labels("too large").inc(2)
-            elif status:
-                # What was refused may be anything at all; that it was is worth a line, its body is not.
-                if not 400 <= status < 500:  # noqa: PLR2004 (the client's mistakes)
-                    self._sender.put("request", request_id, at, asked.content)
-                self._sender.put("response", request_id, dt.datetime.now(dt.UTC), answered.content, status)
+            if status and answered.complete:
+                self._tell(request_id, at, asked, answered, status)
+
+    def _tell(self, request_id: str, at: dt.datetime, asked: _Body, answered: _Body, status: int) -> None:
+        # What was refused may be anything at all; that it was is worth a line, its body is not. Nor is the part of a
+        # request that was read before it failed.
+        both = asked.complete and not 400 <= status < 500  # noqa: PLR2004 (the client's mistakes)
+        question = asked.content if both else b""
+        answer = answered.content
+        if question is None or answer is None:
+            EVENTS.labels("too large").inc(2 if both else 1)
+            return
+        if both:
+            self._sender.put("request", request_id, at, question)
+        self._sender.put("response", request_id, dt.datetime.now(dt.UTC), answer, status)
 
 
 class _Body:
@@ -229,8 +273,11 @@ class _Body:
     def __init__(self) -> None:
         self._parts: list[bytes] | None = []
         self._size = 0
+        self.complete = False
 
-    def add(self, part: bytes) -> None:
+    def add(self, message: Mapping[str, Any]) -> None:
+        part = message.get("body", b"")
+        self.complete = not message.get("more_body", False)
         self._size += len(part)
         if self._size > LARGEST:
             self._parts = None

@@ -25,14 +25,14 @@ import kserve.logging
 import mlflow.pyfunc
 import numpy as np
 from kserve import model_server
-from kserve.errors import InvalidInput
+from kserve.errors import InferenceError, InvalidInput
 from kserve.protocol.infer_type import InferOutput, InferRequest, InferResponse
 from kserve.utils.numpy_codec import from_np_dtype
 from mlflow.exceptions import MlflowException
 from prometheus_client import Gauge, Histogram
 
 from platform_runtime import conversion
-from platform_runtime.event_sender import Logged, Sender, Sending
+from platform_runtime.event_sender import FLUSH_SECONDS, Logged, Sender, Sending
 from platform_runtime.identity import ANNOTATION, Identity, identify
 
 if TYPE_CHECKING:
@@ -52,10 +52,6 @@ INFO = Gauge("model_info", "The model this server serves.", ["model_name", "mode
 
 DRAIN_SECONDS = 5.0
 """How long a server that is to stop still answers; kube-proxy needs that long to send nothing more."""
-
-
-FLUSH_SECONDS = 10.0
-"""How long a server that is to stop still tries to tell the prediction log what it answered."""
 
 
 class MlflowModel(kserve.Model):  # type: ignore[misc]
@@ -105,6 +101,11 @@ class MlflowModel(kserve.Model):  # type: ignore[misc]
         except (InvalidInput, conversion.ConversionError) as error:
             outcome = "refused"
             raise InvalidInput(str(error)) from error
+        except Exception as error:
+            # What nobody catches is answered outside of all middleware: without the model's name and without an id.
+            logging.getLogger("kserve").exception("the model failed")
+            msg = f"{type(error).__name__}: {error}"
+            raise InferenceError(msg) from error
         finally:
             labels = (self.name, self.identity.version, "v2" if version_2 else "v1", outcome)
             REQUESTS.labels(*labels).observe(time.perf_counter() - started)

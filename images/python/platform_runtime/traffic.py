@@ -15,7 +15,10 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Answer", "Report", "Traffic", "ask"]
+__all__ = ["PROBE", "Answer", "Report", "Traffic", "ask"]
+
+PROBE = "probe-"
+"""Begins the ids of requests that test a server and decide nothing; a client names its requests by the header Ce-Id."""
 
 INTERVAL = 0.05
 """Seconds between two requests."""
@@ -49,7 +52,7 @@ def ask(url: str, payload: Mapping[str, Any], client: httpx.Client | None = None
 
     It is no case of anybody: the model monitor leaves out what has the id of a probe.
     """
-    headers = {"ce-id": f"probe-{uuid.uuid4()}"}
+    headers = {"ce-id": f"{PROBE}{uuid.uuid4()}"}
     post = client.post if client else partial(httpx.post, timeout=10)
     try:
         answer = post(url, json=payload, headers=headers)

@@ -15,7 +15,7 @@ __all__ = ["check", "compare"]
 STAGE = "log"
 
 SECONDS = 90.0
-"""Within this time an answer that was given is in the database: the model server's logger and the collector's spool
+"""Within this time an answer that was given is in the database: the model server's memory and the collector's spool
 hand on what they have within a second or two, and a database that was restarted takes some more."""
 
 

@@ -13,8 +13,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from platform_runtime.deployment import DeploymentError, deploy, pod_trouble, resolve
-from platform_runtime.traffic import Traffic, ask
+from platform_runtime.deployment import DeploymentError, Version, deploy, inference_service, pod_trouble, resolve
+from platform_runtime.traffic import PROBE, Traffic, ask
+
+from components.kserve import runtime
 
 ROWS = [{"a": 1.0}]
 
@@ -26,6 +28,7 @@ class Server:
     version: str | None = "1"
     url: str = ""
     requests: int = 0
+    ids: list[str] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -38,6 +41,7 @@ def server() -> Iterator[Server]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             state.requests += 1
+            state.ids.append(self.headers["ce-id"])
             body = json.dumps({"predictions": [1]}).encode()
             self.send_response(200 if state.version else 503)
             self.send_header("content-length", str(len(body)))
@@ -128,12 +132,31 @@ def test_first_version_is_created_and_nothing_measured(server: Server) -> None:
     assert manifest["metadata"]["annotations"]["oss-mlops-platform/run-id"] == "run-2"
 
 
+def test_a_model_is_logged_where_there_is_a_log() -> None:
+    version = Version(name="loan", version="3", run_id="r1", digest="sha256:d", uri="s3://bucket/m")
+
+    def annotations(**others: str) -> Mapping[str, str]:
+        manifest = inference_service("loan", "models", version, runtime="mlflow", account="models", **others)
+        # Nothing stands before the model server, and nothing waits longer than it does when a version changes.
+        assert not {"logger", "terminationGracePeriodSeconds"} & manifest["spec"]["predictor"].keys()
+        found: Mapping[str, str] = manifest["metadata"]["annotations"]
+        return found
+
+    logged, plain = annotations(log_url="http://log:8080"), annotations()
+    assert dict(logged.items() - plain.items()) == {"oss-mlops-platform/prediction-log": "http://log:8080"}
+    # Each of them is a variable of the model server.
+    assert set(runtime.ANNOTATIONS.values()) <= logged.keys()
+
+
 def test_a_rollout_is_watched_from_the_old_to_the_new_version(server: Server) -> None:
     done = put(server, FakeCluster(server, exists=True))
     assert not done.first
     assert done.traffic.sequence == ["1", "2"]
     assert done.traffic.failures == []
     assert sum(done.traffic.by_version.values()) == done.traffic.requests
+    # They are logged, each once, and nobody takes them for a case.
+    assert all(found.startswith(PROBE) for found in server.ids)
+    assert len(set(server.ids)) == server.requests
 
 
 def test_requests_that_fail_are_counted(server: Server) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from platform_runtime.model_monitor.report import Figure, Window
 from platform_runtime.prediction_log import reading
+from platform_runtime.traffic import PROBE
 
 __all__ = ["Log", "LogError", "PredictionLog", "Served"]
 
@@ -21,9 +22,6 @@ CHUNK = 20_000
 
 FIGURES = 20
 """Different figures of one kind that are told apart: those that came most often."""
-
-PROBE = "probe-"
-"""Begins the ids of requests that test a server and decide nothing; a client names its requests by the header Ce-Id."""
 
 TIMEOUT = {"connect_timeout": 10, "options": "-c statement_timeout=600000"}
 

@@ -41,6 +41,9 @@ __all__ = ["Collector", "Replay", "create_app"]
 FILE_FACTOR = 16
 """A file of truths may be so many times as large as an event."""
 
+CODED_FACTOR = 2
+"""A message with events in JSON may be so many times as large as an event."""
+
 TRUTH_LIST = pydantic.TypeAdapter(list[truths.Truth])
 
 DATABASE = {
@@ -133,8 +136,11 @@ def create_app(collector: Collector) -> FastAPI:
 def _add_events(app: FastAPI, collector: Collector) -> None:
     async def events(request: Request) -> Response:
         kinds = Counter([KINDS.get(request.headers.get("ce-type", ""), "other")])
+        largest = collector.settings.body_bytes
+        # An event in JSON has its body in base64, which takes a third more, and its attributes beside it.
+        coded = "ce-specversion" not in request.headers
         try:
-            body = await _body(request, collector.settings.body_bytes)
+            body = await _body(request, CODED_FACTOR * largest if coded else largest)
             started = time.perf_counter()
             now = time.time()
             try:
@@ -142,6 +148,8 @@ def _add_events(app: FastAPI, collector: Collector) -> None:
             except EventError as error:
                 raise RefusedError(400, "no event", str(error)) from error
             kinds = Counter(event.kind for event in found)
+            if any(len(event.body) > largest for event in found):
+                raise _too_large(largest)
             await collector.acceptance.accept([EVENT + event.pack() for event in found])
         except RefusedError:
             for kind, number in kinds.items():
@@ -308,7 +316,11 @@ async def _body(request: Request, limit: int) -> bytes:
                 break
         else:
             return bytes(found)
-    raise RefusedError(413, "too large", f"the body is larger than {limit} bytes")
+    raise _too_large(limit)
+
+
+def _too_large(limit: int) -> RefusedError:
+    return RefusedError(413, "too large", f"the body is larger than {limit} bytes")
 
 
 async def _refused(_: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,6 +32,8 @@ LONGEST_EXTENSION = 8192
 
 ANSWERED = 200
 """Status of a good answer."""
+
+STATUS = re.compile("[1-5][0-9]{2}")
 
 
 class EventError(ValueError):
@@ -82,8 +85,7 @@ class Event:
     @property
     def status(self) -> int:
         """HTTP status of an answer; a sender that does not say it sends good ones only."""
-        said = self.extensions.get("status", "")
-        return int(said) if said.isdecimal() else ANSWERED
+        return int(self.extensions.get("status", ANSWERED))
 
     @property
     def annotations(self) -> dict[str, str]:
@@ -146,6 +148,9 @@ def _event(attributes: dict[str, str], body: bytes, received: float) -> Event:
         _check(attribute, said, LONGEST[attribute], needed=attribute != "time")
     for attribute, said in attributes.items():
         _check(attribute, said, LONGEST_EXTENSION, needed=False)
+    if (status := attributes.get("status")) and not STATUS.fullmatch(status):
+        msg = f"CloudEvent: status is {status[:20]}, wanted one of HTTP"
+        raise EventError(msg)
     wanted = ("inferenceservicename", "namespace", "annotations", "status")
     extensions = {name: attributes[name] for name in wanted if attributes.get(name)}
     return Event(**given, received=received, extensions=extensions, body=body)

@@ -34,7 +34,7 @@ STEPS = (
       at timestamptz NOT NULL, -- when the request was seen; of an answer without a request, when that was seen
       answered_at timestamptz,
       latency_ms double precision,
-      status integer,          -- null: no answer was seen, or none with status 200
+      status integer,          -- null: no answer was seen
       content_digest text NOT NULL,
       archive bigint REFERENCES archives (id),
       request_event text,      -- keyed hash of the event: tells one that is sent again from an id that is used twice

@@ -1,4 +1,4 @@
-"""CloudEvents are taken as KServe's logger sends them, and refused when they could not be kept."""
+"""CloudEvents are taken as model servers and KServe's logger send them, and refused when they could not be kept."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ NOW = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC).timestamp()
 
 def received(body: bytes = b"{}", **attributes: str) -> Event:
     given = headers("request", attributes.pop("id", "a-1"), **attributes)
-    return from_http([(name.encode(), value.encode()) for name, value in given.items()], body, NOW)
+    (event,) = from_http([(name.encode(), value.encode()) for name, value in given.items()], body, NOW)
+    return event
 
 
 def test_binary_mode_as_the_logger_sends_it() -> None:
@@ -39,15 +40,55 @@ def test_structured_mode(how: str) -> None:
         "inferenceservicename": "loan",
         how: data if how == "data" else base64.b64encode(json.dumps(data).encode()).decode(),
     }
-    found = from_http([(b"content-type", b"application/cloudevents+json")], json.dumps(event).encode(), NOW)
+    (found,) = from_http([(b"content-type", b"application/cloudevents+json")], json.dumps(event).encode(), NOW)
     assert (found.id, found.kind, found.service) == ("a-1", "request", "loan")
     assert json.loads(found.body) == data
     assert found.at.timestamp() == NOW
 
 
+BATCH = [(b"content-type", b"application/cloudevents-batch+json; charset=UTF-8")]
+
+
+def structured(kind: str, request_id: str, **others: Any) -> dict[str, Any]:
+    return {
+        "specversion": "1.0",
+        "id": request_id,
+        "type": f"org.kubeflow.serving.inference.{kind}",
+        "source": "x",
+        "data_base64": base64.b64encode(b'{"instances": [[1]]}').decode(),
+        **others,
+    }
+
+
+def test_a_batch_is_all_of_its_events_in_order() -> None:
+    sent = [structured("request", "a-1"), structured("response", "a-1", status="503"), structured("request", "a-2")]
+    found = from_http(BATCH, json.dumps(sent).encode(), NOW)
+    assert [(event.kind, event.id, event.status) for event in found] == [
+        ("request", "a-1", 200),
+        ("response", "a-1", 503),
+        ("request", "a-2", 200),
+    ]
+    assert [Event.unpack(event.pack()) for event in found] == found
+    assert from_http(BATCH, b"[]", NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("sent", "problem"),
+    [
+        (b"{}", "the body is no list"),
+        (b"[", "the body cannot be read"),
+        (b"[[]]", "no object"),
+        (json.dumps([structured("request", "a"), structured("request", "")]).encode(), "id is missing"),
+    ],
+)
+def test_a_batch_with_something_that_is_no_event_is_refused(sent: bytes, problem: str) -> None:
+    with pytest.raises(EventError, match=problem):
+        from_http(BATCH, sent, NOW)
+
+
 def test_the_content_type_of_a_prediction_is_its_clients_and_does_not_count() -> None:
     given = {**headers("request", "a-1"), "content-type": "application/cloudevents+json"}
-    found = from_http([(name.encode(), value.encode()) for name, value in given.items()], b"{}", NOW)
+    (found,) = from_http([(name.encode(), value.encode()) for name, value in given.items()], b"{}", NOW)
     assert found.id == "a-1"
 
 
@@ -61,6 +102,9 @@ def test_the_content_type_of_a_prediction_is_its_clients_and_does_not_count() ->
         ({"id": "a\u202eb"}, "id has characters that cannot be printed"),
         ({"source": ""}, "source is missing"),
         ({"annotations": "x" * 9000}, "annotations has 9000 characters"),
+        ({"status": "fine"}, "status is fine, wanted one of HTTP"),
+        ({"status": "9" * 5000}, "status is 9999"),
+        ({"status": "\u0662\u0660\u0660"}, "status is "),
     ],
 )
 def test_what_could_not_be_kept_is_refused_with_the_reason(change: dict[str, str], problem: str) -> None:

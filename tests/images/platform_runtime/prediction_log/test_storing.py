@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy
 from platform_runtime.prediction_log.events import Event, from_http
 from platform_runtime.prediction_log.marking import Marking
-from platform_runtime.prediction_log.storing import Outcome, Store
+from platform_runtime.prediction_log.storing import Outcome, Store, load, save
 from platform_runtime.prediction_log.writer import write_events
 
 from mlops.trace.canonical import data_digest
@@ -28,7 +28,9 @@ Write = Callable[..., Outcome]
 
 def event(kind: str, request_id: str, body: Any, **attributes: str) -> Event:
     given = headers(kind, request_id, **attributes)
-    return from_http([(name.encode(), value.encode()) for name, value in given.items()], json.dumps(body).encode(), NOW)
+    content = json.dumps(body).encode()
+    (found,) = from_http([(name.encode(), value.encode()) for name, value in given.items()], content, NOW)
+    return found
 
 
 @pytest.fixture
@@ -97,6 +99,57 @@ def test_a_request_without_an_answer_is_known_by_its_annotations(write: Write, d
     found = the_request(database)
     assert (found["model"], found["version"], found["status"], found["answered_at"]) == ("loans", "4", None, None)
     assert found["rows"][0]["output"] is None
+
+
+REFUSED = {"error": "the model wants income"}
+WHO = json.dumps({"oss-mlops-platform/model-name": "loans", "oss-mlops-platform/model-version": "4"})
+
+
+def test_a_refused_request_is_a_status_and_no_rows(write: Write, database: Database) -> None:
+    outcome = write(event("response", "a", REFUSED, status="400", annotations=WHO))
+    assert (outcome.events, outcome.rows) == ({("response", "stored"): 1}, 0)
+    found = the_request(database)
+    assert (found["model"], found["version"], found["status"], found["latency_ms"]) == ("loans", "4", 400, None)
+    assert found["rows"] == []
+    assert found["content_digest"] == data_digest([])
+    assert found["at"] == found["answered_at"]
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_failed_request_is_a_status_and_what_was_asked(
+    write: Write, database: Database, *, together: bool, order: int
+) -> None:
+    # The body of an error may be anything, or nothing.
+    halves = [
+        event("request", "a", ask(rows=2), annotations=WHO),
+        event("response", "a", "?", status="500", annotations=WHO),
+    ][::order]
+    for some in [halves] if together else [[half] for half in halves]:
+        write(*some)
+    found = the_request(database)
+    assert (found["model"], found["version"], found["status"], found["latency_ms"]) == ("loans", "4", 500, 150.0)
+    assert [(row["inputs"], row["output"]) for row in found["rows"]] == [
+        (row, None) for row in ask(rows=2)["instances"]
+    ]
+    content = [{name: row[name] for name in ("row", "inputs", "output")} for row in found["rows"]]
+    assert found["content_digest"] == data_digest(content)
+
+
+@pytest.mark.parametrize("status", ["200", "400", "500"])
+def test_what_is_read_from_the_database_has_the_digest_that_was_stored(
+    write: Write, engine: sqlalchemy.Engine, database: Database, status: str
+) -> None:
+    body = answer(rows=2) if status == "200" else REFUSED
+    halves = [event("request", "a", ask(rows=2))] if status != "400" else []
+    write(*halves, event("response", "a", body, status=status))
+    with engine.begin() as connection:
+        (record,) = load(connection, ["a"]).values()
+        stored = record.content_digest
+        record.finish(Marking({}, KEY))
+        assert record.content_digest == stored
+        save(connection, [record])
+    assert the_request(database)["content_digest"] == stored
 
 
 def test_a_model_that_nobody_names_is_called_as_its_service(write: Write, database: Database) -> None:
