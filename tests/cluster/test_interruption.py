@@ -16,7 +16,7 @@ import pytest
 from components._core import paths
 from tests.support.platform import MLOPS, Platform
 
-KILLS = int(os.environ.get("MLOPS_TEST_KILLS", "3"))
+KILLS = int(os.environ.get("MLOPS_TEST_KILLS", "2"))
 """How often; ten is what a release is tested with."""
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1200 + 600 * KILLS)]

@@ -47,6 +47,7 @@ def test_an_unfair_model_is_suspended_traced_and_rolled_back(scenario: Any) -> N
     assert record["finding"]["requirement"] == "data-governance/fair-at-training"
 
 
+@pytest.mark.release  # it waits for minutes: alerts, waivers and silence take their time
 def test_drifted_input_reaches_who_has_to_know(scenario: Any) -> None:
     record = scenario("drift")["record"]
     assert record["drift"]["features"]
@@ -55,12 +56,14 @@ def test_drifted_input_reaches_who_has_to_know(scenario: Any) -> None:
     assert record["alert"]["receivers"]
 
 
+@pytest.mark.release  # it waits for minutes: alerts, waivers and silence take their time
 def test_a_waiver_ends_and_takes_the_model_with_it(scenario: Any) -> None:
     evidence = scenario("rollback")
     statuses = [fact["found"] for fact in evidence["facts"] if fact["name"].startswith("status of version")]
     assert statuses == ["conditional", "suspended"]
 
 
+@pytest.mark.release  # it waits for minutes: alerts, waivers and silence take their time
 def test_stopped_parts_and_forged_messages_are_noticed(scenario: Any) -> None:
     noticed = {each["part"]: each["stage"] for each in scenario("broken")["record"]["noticed"]}
     assert noticed == {"prediction log": "log", "model monitor": "watch", "auditor": "audit"}
