@@ -120,7 +120,7 @@ def _not_logged() -> Alert:
 def _lost() -> Alert:
     lost = 'increase(model_log_events_total{outcome!="sent"}[5m])'
     return Alert(
-        "PredictionsNotLogged",
+        "PredictionsLost",
         f"sum by (namespace, service, outcome)"
         f' (label_replace({lost}, "service", "$1", "serving_kserve_io_inferenceservice", "(.+)")) > 0',
         "0s",
