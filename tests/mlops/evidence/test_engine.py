@@ -20,7 +20,7 @@ PROGRAM = """
 import pulumi
 from thing import Thing
 
-Thing("thing", pulumi.Config().require("file"))
+Thing("thing", pulumi.Config().require("file"), "as it should be")
 """
 
 THING = """
@@ -29,17 +29,19 @@ from pulumi import dynamic
 
 class Provider(dynamic.ResourceProvider):
     def create(self, props):
-        return dynamic.CreateResult("id", {**props, "value": Path(props["file"]).read_text()})
+        Path(props["file"]).write_text(props["wanted"])
+        return dynamic.CreateResult("id", {**props, "found": props["wanted"]})
 
     def diff(self, id, olds, news):
-        return dynamic.DiffResult(changes=False)
+        # For the engine only that is drift what a provider calls a difference.
+        return dynamic.DiffResult(changes=olds["found"] != news["wanted"])
 
     def read(self, id, props):
-        return dynamic.ReadResult(id, {**props, "value": Path(props["file"]).read_text()})
+        return dynamic.ReadResult(id, {**props, "found": Path(props["file"]).read_text()})
 
 class Thing(dynamic.Resource, module="test", name="Thing"):
-    def __init__(self, name, file):
-        super().__init__(Provider(), name, {"file": file, "value": None})
+    def __init__(self, name, file, wanted):
+        super().__init__(Provider(), name, {"file": file, "wanted": wanted, "found": None})
 """
 
 
@@ -53,7 +55,6 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
     (tmp_path / "Pulumi.yaml").write_text(json.dumps({"name": "small", "runtime": runtime}))
     (tmp_path / "__main__.py").write_text(PROGRAM)
     (tmp_path / "thing.py").write_text(THING)
-    (tmp_path / "value.txt").write_text("as it should be")
     found = Stack("test", tmp_path)
     found.ensure()
     command = ["pulumi", "config", "set", "file", str(tmp_path / "value.txt"), "--stack", found.name]
