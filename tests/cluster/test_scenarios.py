@@ -63,7 +63,6 @@ def test_a_waiver_ends_and_takes_the_model_with_it(scenario: Any) -> None:
     assert statuses == ["conditional", "suspended"]
 
 
-@pytest.mark.release  # it waits for minutes: alerts, waivers and silence take their time
 def test_stopped_parts_and_forged_messages_are_noticed(scenario: Any) -> None:
     noticed = {each["part"]: each["stage"] for each in scenario("broken")["record"]["noticed"]}
     assert noticed == {"prediction log": "log", "model monitor": "watch", "auditor": "audit"}
