@@ -47,7 +47,6 @@ def test_an_unfair_model_is_suspended_traced_and_rolled_back(scenario: Any) -> N
     assert record["finding"]["requirement"] == "data-governance/fair-at-training"
 
 
-@pytest.mark.release  # it waits for minutes: alerts, waivers and silence take their time
 def test_drifted_input_reaches_who_has_to_know(scenario: Any) -> None:
     record = scenario("drift")["record"]
     assert record["drift"]["features"]
@@ -56,7 +55,7 @@ def test_drifted_input_reaches_who_has_to_know(scenario: Any) -> None:
     assert record["alert"]["receivers"]
 
 
-@pytest.mark.release  # it waits for minutes: alerts, waivers and silence take their time
+@pytest.mark.release  # a waiver of six minutes has to end
 def test_a_waiver_ends_and_takes_the_model_with_it(scenario: Any) -> None:
     evidence = scenario("rollback")
     statuses = [fact["found"] for fact in evidence["facts"] if fact["name"].startswith("status of version")]
