@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -111,18 +112,24 @@ class Ledger:
     """The decisions about one model."""
 
     decisions: dict[str, Decision] = field(default_factory=dict)
+    unreadable: int = 0
+    """Tags that have the name of a decision and are none."""
 
     @classmethod
     def of(cls, tags: Iterable[Mapping[str, str]]) -> Ledger:
-        """Read the decisions from the tags of all versions; a tag that is no decision is somebody else's."""
-        found, ends = {}, {}
+        """Read the decisions from the tags of all versions; a tag that is no decision is somebody else's: counted."""
+        found, ends, unreadable = {}, {}, 0
         for each in tags:
             for key, value in each.items():
                 if key.startswith(END):
                     ends[key.removeprefix(END)] = value.partition(" ")[0]
-                elif key.startswith(DECISION) and (decision := _read(value)) is not None:
-                    found[decision.id] = decision
-        return cls({id_: replace(decision, end=ends.get(id_)) for id_, decision in found.items()})
+                elif key.startswith(DECISION):
+                    decision = _read(value)
+                    if decision is None:
+                        unreadable += 1
+                    else:
+                        found[decision.id] = decision
+        return cls({id_: replace(decision, end=ends.get(id_)) for id_, decision in found.items()}, unreadable)
 
     def latest_first(self) -> list[Decision]:
         """Return all decisions."""
@@ -173,11 +180,26 @@ class Ledger:
 
 
 def _read(text: str) -> Decision | None:
+    """Return the decision in a tag, None where it is not one: whoever may tag a version may write anything there."""
     try:
         found = json.loads(text)
         cause: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in found["cause"].items()
         }
-        return Decision(**{**found, "at": dt.datetime.fromisoformat(found["at"]), "cause": Cause(**cause)})
+        decision = Decision(**{**found, "at": dt.datetime.fromisoformat(found["at"]), "cause": Cause(**cause)})
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
+    return decision if _sound(decision) else None
+
+
+def _sound(decision: Decision) -> bool:
+    """Say whether a decision can be one of ours: its kind, its mode, an instant, and text where text belongs."""
+    cause = decision.cause
+    if decision.kind not in [*Kind] or decision.mode not in [*Mode] or decision.at.tzinfo is None:
+        return False
+    lists = (cause.requirements, cause.risks, cause.waivers)
+    texts = [decision.id, decision.model, decision.service, cause.status, cause.text]
+    texts += [each for each in (decision.source, decision.target, cause.assessment) if each is not None]
+    return all(isinstance(each, tuple) for each in lists) and all(
+        isinstance(each, str) for each in (*texts, *itertools.chain(*lists))
+    )

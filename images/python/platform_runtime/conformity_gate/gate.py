@@ -123,18 +123,7 @@ class Gate:
         except AuditorError as error:
             self._failed("auditor", error)
             return False
-        good = True
-        for subject in subjects:
-            try:
-                self._seen[subject] = self._look(subject)
-            except AuditorError as error:
-                good = self._failed("auditor", error, subject)
-            except (RegistryError, DeploymentError) as error:
-                good = self._failed("registry", error, subject)
-            except ChangedError as error:
-                log.info("%s: %s; looking again", subject, error)
-            except ClusterError as error:
-                good = self._failed("cluster", error, subject)
+        good = all([self._looked(subject) for subject in subjects])
         for known in (self._seen, self.models):
             for gone in known.keys() - set(subjects):
                 known.pop(gone)
@@ -143,10 +132,26 @@ class Gate:
             self.metrics.last_poll.set(self.now().timestamp())
         return good
 
+    def _looked(self, subject: str) -> bool:
+        """Look at one model; whatever is wrong with it, the others are looked at as well."""
+        try:
+            self._seen[subject] = self._look(subject)
+        except AuditorError as error:
+            return self._failed("auditor", error, subject)
+        except (RegistryError, DeploymentError) as error:
+            return self._failed("registry", error, subject)
+        except ChangedError as error:
+            log.info("%s: %s; looking again", subject, error)
+        except ClusterError as error:
+            return self._failed("cluster", error, subject)
+        except Exception as error:  # noqa: BLE001 (nobody thought of it: it is told with its trace)
+            return self._failed("gate", error, subject)
+        return True
+
     def _failed(self, source: str, error: Exception, subject: str = "") -> bool:
         """Note what is away. The last decision stays in force."""
         self.metrics.failures.labels(source).inc()
-        log.warning("%s%s: %s", f"{subject}: " if subject else "", source, error)
+        log.warning("%s%s: %s", f"{subject}: " if subject else "", source, error, exc_info=source == "gate")
         if subject in self.models:
             self.models[subject]["problem"] = str(error)
         return False
@@ -329,12 +334,14 @@ class Gate:
                 seen.subject.audited,
                 CANDIDATE,
             )
-        asked.at, asked.times = world.now, asked.times + 1
+        asked.at = world.now
         try:
             self.auditor.ask(seen.subject.name, world.now)
         except AuditorError as error:
             # It assesses by its own schedule all the same.
             self._failed("auditor", error, seen.subject.name)
+        else:
+            asked.times += 1
 
     def _waiting(self, seen: _Seen) -> str | None:
         """Return the version whose assessment nobody else may have asked for."""

@@ -13,8 +13,8 @@ from platform_runtime.conformity_gate.standing import Status
 
 __all__ = ["SOURCES", "Metrics"]
 
-SOURCES = ("auditor", "registry", "cluster")
-"""What the gate reads from and writes to."""
+SOURCES = ("auditor", "registry", "cluster", "gate")
+"""What the gate reads from and writes to, and the gate itself where it meets what nobody thought of."""
 
 
 class Metrics:
@@ -39,6 +39,9 @@ class Metrics:
         self.last_decision = self._gauge(
             "last_decision_timestamp_seconds", "When a decision was carried out last.", "model", "decision"
         )
+        self.unreadable = self._gauge(
+            "unreadable_decisions", "Tags of a model's versions that have the name of a decision and are none.", "model"
+        )
         self.last_poll = self._gauge("last_poll_timestamp_seconds", "When every model was last looked at in full.")
         for kind in Kind:
             self.decisions.labels(kind.value)
@@ -47,7 +50,7 @@ class Metrics:
 
     def clear(self) -> None:
         """Forget which models there are; what is still there is told again."""
-        for gauge in (self.status, self.served, self.champion, self.last_decision):
+        for gauge in (self.status, self.served, self.champion, self.last_decision, self.unreadable):
             gauge.clear()
 
     def tell(
@@ -69,6 +72,7 @@ class Metrics:
                 self.served.labels(model, version, verdict.value, mode.value).set(verdict is found)
         if champion:
             self.champion.labels(model, champion).set(1)
+        self.unreadable.labels(model).set(ledger.unreadable)
         last: dict[str, dt.datetime] = {}
         for decision in ledger.decisions.values():
             if decision.end == "done":

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cabc.document.model import StatusPolicy
 from cabc.engine.status import elapse, revoke
+from platform_runtime.conformity_gate.auditor import AuditorError
 from platform_runtime.conformity_gate.decision import Cause, Decision, Ledger
 from platform_runtime.conformity_gate.plan import Mode, Policy
 from platform_runtime.registration import aliases
@@ -271,7 +272,55 @@ def test_a_rollback_that_did_not_happen_is_none_to_come_back_from() -> None:
 
 
 def test_a_tag_that_is_no_decision_is_left_alone() -> None:
-    assert not Ledger.of([{"conformity.decision.x": "{}", "conformity.decision.y": "[1]", "other": "1"}]).decisions
+    found = Ledger.of([{"conformity.decision.x": "{}", "conformity.decision.y": "[1]", "other": "1"}])
+    assert not found.decisions
+    assert found.unreadable == 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "bogus"},
+        {"mode": "bogus"},
+        {"at": "2026-03-01T00:00:00"},
+        {"at": 1},
+        {"source": 2},
+        {"service": None},
+        {"cause": {"status": "suspended", "assessment": None, "text": "", "requirements": "all"}},
+        {"cause": {"status": "suspended", "assessment": None, "text": "", "risks": [1]}},
+    ],
+    ids=str,
+)
+def test_a_decision_that_nobody_here_wrote_stops_nothing(fault: dict[str, Any]) -> None:
+    trial = unfair()
+    cause = Cause("suspended", "a2", "")
+    other = Decision("d1", MODEL, "enforce", "rollback", "2", "1", cause, START, "models/loan-approval")
+    assert Ledger.of([{"conformity.decision.d1": other.body()}]).unreadable == 0
+    trial.versions["1"]["conformity.decision.d1"] = json.dumps({**json.loads(other.body()), **fault})
+    assert trial.poll()
+    trial.settle()
+    assert trial.state == ("1", "1", "1")
+    assert "d1" not in {each.id for each in trial.gate.decisions()}
+    assert 'conformity_gate_unreadable_decisions{model="loan-approval"} 1.0' in metrics(trial)
+
+
+def test_a_subject_that_breaks_the_gate_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = unfair()
+    known = trial.subject
+
+    def subject(name: str) -> Any:
+        if name == "odd":
+            raise KeyError("what nobody thought of")
+        return known(name)
+
+    monkeypatch.setattr(trial, "subjects", lambda: ["odd", MODEL])
+    monkeypatch.setattr(trial, "subject", subject)
+    good = polled(trial)
+    assert not trial.poll()
+    trial.poll()
+    assert trial.served == "1"
+    assert polled(trial) == good, "not every model was looked at"
+    assert 'conformity_gate_failures_total{source="gate"} 2.0' in metrics(trial)
 
 
 def test_without_any_version_that_passed_the_service_stays_and_says_so() -> None:
@@ -429,6 +478,26 @@ def test_the_auditor_is_not_asked_for_ever() -> None:
     for _ in range(20):
         trial.wait(400)
         trial.poll()
+    assert len(trial.asked) == 3
+
+
+def test_an_auditor_that_did_not_hear_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = Trial(ENFORCE)
+    trial.deploy(trial.register())
+    hears, failures = trial.ask, 5
+
+    def ask(subject: str, now: dt.datetime) -> None:
+        nonlocal failures
+        if failures:
+            failures -= 1
+            raise AuditorError("away")
+        hears(subject, now)
+
+    monkeypatch.setattr(trial, "ask", ask)
+    for _ in range(20):
+        trial.wait(400)
+        trial.poll()
+    assert failures == 0
     assert len(trial.asked) == 3
 
 
