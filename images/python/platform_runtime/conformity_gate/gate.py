@@ -123,7 +123,9 @@ class Gate:
         except AuditorError as error:
             self._failed("auditor", error)
             return False
-        good = all([self._looked(subject) for subject in subjects])
+        good = True
+        for subject in subjects:
+            good &= self._looked(subject)
         for known in (self._seen, self.models):
             for gone in known.keys() - set(subjects):
                 known.pop(gone)
