@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import shutil
 import stat
@@ -95,6 +96,7 @@ def _has_engine(stack: engine.Stack) -> bool:
 
 def _destroy(stack: engine.Stack) -> set[str]:
     """Destroy what the state has; return the names of the kind clusters it had."""
+    began = dt.datetime.now(dt.UTC)
     resources = stack.resources()
     clusters = {each["inputs"]["cluster_name"] for each in resources if each["type"] == CLUSTER}
     if resources:
@@ -112,7 +114,7 @@ def _destroy(stack: engine.Stack) -> set[str]:
             progress = stack.destroy(quick=bool(clusters))
         seconds = time.monotonic() - started
         console.err.print(f"[green]{console.OK}[/] pulumi destroy: {progress.summary}  [dim]{seconds:.1f} s[/]")
-    evidence.record_quietly(stack, "mlops down", cluster=False)  # before the history goes with the stack
+    evidence.record_quietly(stack, "mlops down", since=began, cluster=False)  # before the history goes with the stack
     stack.remove()
     return clusters
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ def up(stack: str, *, loop: bool = True, source: Source | None = None) -> None:
     """
     from mlops import toolchain
 
-    started = time.monotonic()
+    started, began = time.monotonic(), dt.datetime.now(dt.UTC)
     if source:
         os.environ["MLOPS_SOURCE"] = source
     _check_order_form(stack)
@@ -38,11 +39,11 @@ def up(stack: str, *, loop: bool = True, source: Source | None = None) -> None:
             _bring_images(stack)
         with _phase("deploying", stack):
             _deploy(engine.Stack(stack))
-            evidence.record_quietly(engine.Stack(stack), "mlops up")
+            evidence.record_quietly(engine.Stack(stack), "mlops up", since=began)
         if loop:
             with _phase("running the loop", stack, then=f"mlops loop --stack {stack}"):
                 _run_loop(stack)
-                evidence.record_quietly(engine.Stack(stack), "mlops up")  # which model is served since
+                evidence.record_quietly(engine.Stack(stack), "mlops up", since=began)  # which model is served since
     _finish(stack, time.monotonic() - started, loop=loop)
 
 

@@ -98,14 +98,15 @@ def verify(stack: StackOption = "local", *, offline: OfflineOption = False, as_j
     found = reading.check(stack, _cluster(stack, offline=offline))
     if as_json:
         faults = [{"where": fault.where, "what": fault.what} for fault in found.faults]
-        told = {"holds": not faults, "inFile": found.in_file, "inCluster": found.in_cluster, "faults": faults}
-        sys.stdout.write(f"{json.dumps(told, indent=2)}\n")
+        told = {"holds": not faults, "inFile": found.in_file, "inCluster": found.in_cluster, "begins": found.begins}
+        sys.stdout.write(f"{json.dumps({**told, 'faults': faults}, indent=2)}\n")
     else:
         for fault in found.faults:
             console.out.print(f"{console.FAILED} {fault}", markup=False)
         where = "the cluster was not asked" if found.in_cluster is None else f"{found.in_cluster} in the cluster"
         if not found.faults:
-            console.out.print(f"{console.OK} the evidence holds: {found.in_file} documents in the file, {where}")
+            first = "" if found.begins == 1 else f" from number {found.begins}, the first that the cluster still had"
+            console.out.print(f"{console.OK} the evidence holds: {found.in_file} documents in the file{first}, {where}")
     raise typer.Exit(1 if found.faults else 0)
 
 

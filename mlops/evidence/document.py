@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ KINDS = ("update", "drift", "served")
 """`update`: an operation of the engine. `drift`: a comparison of state and cluster. `served`: other models answer."""
 
 KEPT = 200
-"""Documents that stay in the cluster; the file keeps all."""
+"""Documents that stay in the cluster; a file keeps all that it ever had."""
 
 LARGEST = 128 * 1024
 """Bytes of one document. Its lists are bounded, so only names of absurd length get there."""
@@ -96,10 +96,11 @@ def following(chain: Sequence[Entry], kind: str, facts: Mapping[str, Any]) -> En
     return Entry(text)
 
 
-def verify(chain: Iterable[Entry], *, whole: bool) -> list[Fault]:
+def verify(chain: Sequence[Entry]) -> list[Fault]:
     """Return what is wrong with documents in their order: changed, missing, out of place.
 
-    `whole`: the chain must begin at 1. Otherwise it may begin as late as its last document allows.
+    A chain may begin as late as its last document says that documents are kept. The cluster's does, and so does the
+    file of a machine that took the cluster's documents over.
     """
     faults: list[Fault] = []
     before: Entry | None = None
@@ -116,7 +117,7 @@ def verify(chain: Iterable[Entry], *, whole: bool) -> list[Fault]:
         faults += _link(before, name, number, document)
         before = entry
     if before is not None and not faults:
-        faults += _beginning(next(iter(chain)), before, whole=whole)
+        faults += _beginning(chain[0], before)
     return faults
 
 
@@ -132,8 +133,8 @@ def _link(before: Entry | None, name: str, number: int, document: Mapping[str, A
     return []
 
 
-def _beginning(first: Entry, last: Entry, *, whole: bool) -> list[Fault]:
-    allowed = 1 if whole else int(last.document.get("keptFrom", 1))
+def _beginning(first: Entry, last: Entry) -> list[Fault]:
+    allowed = int(last.document.get("keptFrom", 1))
     if first.number > allowed:
         return [Fault(first.name, f"is the first, wanted number {allowed}: earlier documents are missing")]
     if first.number == 1 and first.document.get("previous") != GENESIS:

@@ -22,6 +22,9 @@ class Checked:
     in_cluster: int | None
     """None where the cluster was not asked or has no component for it."""
 
+    begins: int
+    """Number of the file's first document. After 1 where this machine took over what the cluster still had."""
+
     faults: list[Fault]
 
 
@@ -34,18 +37,19 @@ def entries(stack: str, cluster: Cluster | None) -> list[Entry]:
 def check(stack: str, cluster: Cluster | None) -> Checked:
     """Check both places for themselves, and one against the other."""
     file = FileChain.of(stack).entries()
-    faults = [Fault(f"file, {fault.where}", fault.what) for fault in verify(file, whole=True)]
+    faults = [Fault(f"file, {fault.where}", fault.what) for fault in verify(file)]
+    begins = 1 if faults or not file else file[0].number
     place = ClusterChain(cluster) if cluster is not None else None
     if place is None or not place.ready():
-        return Checked(len(file), None, faults)
+        return Checked(len(file), None, begins, faults)
     try:
         there = place.entries()
     except OperationError as error:
-        return Checked(len(file), None, [*faults, Fault("cluster", error.message)])
-    faults += [Fault(f"cluster, {fault.where}", fault.what) for fault in verify(there, whole=False)]
+        return Checked(len(file), None, begins, [*faults, Fault("cluster", error.message)])
+    faults += [Fault(f"cluster, {fault.where}", fault.what) for fault in verify(there)]
     if not faults:
         faults += _compare(file, there)
-    return Checked(len(file), len(there), faults)
+    return Checked(len(file), len(there), begins, faults)
 
 
 def at(chain: Sequence[Entry], when: dt.datetime) -> Entry | None:

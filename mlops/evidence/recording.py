@@ -26,20 +26,17 @@ __all__ = ["BY_HAND", "connect", "drift", "last", "record", "record_quietly"]
 BY_HAND = "mlops evidence record"
 """Also what is said to have told of operations that somebody typed before."""
 
-_OPERATING = {"mlops up", "mlops down"}
-"""Commands whose last operation is their own: whoever runs them has applied it."""
-
 _SILENT = {"same", "refresh", "read", "read-replacement", "read-discard"}
 """Steps of the engine that change nothing."""
 
 
-def record_quietly(stack: Stack, command: str, *, cluster: bool = True) -> None:
+def record_quietly(stack: Stack, command: str, *, since: dt.datetime | None = None, cluster: bool = True) -> None:
     """Record after `command`, which has done its work whether or not this succeeds; a failure is told, not raised.
 
-    What is missed now the next recording catches up on: the engine's history keeps it.
+    `since` is as for `record`. What is missed now the next recording catches up on: the engine's history keeps it.
     """
     try:
-        written = record(stack, command, connect(stack) if cluster else None)
+        written = record(stack, command, connect(stack) if cluster else None, since=since)
     except MlopsError as error:
         console.err.print(f"{console.WARNING} no evidence was recorded:", end=" ")
         console.err.print(f"{error.message}; then: {BY_HAND} --stack {stack.name}", markup=False)
@@ -57,22 +54,25 @@ def connect(stack: Stack) -> Cluster | None:
     return None
 
 
-def record(stack: Stack, command: str, cluster: Cluster | None) -> list[Entry]:
+def record(stack: Stack, command: str, cluster: Cluster | None, *, since: dt.datetime | None = None) -> list[Entry]:
     """Write a document for every operation that has none, and one where other models are served than was written.
 
+    `since` is when `command` began to operate the engine: only an operation that began no earlier is its own.
     Raises OperationError when what is kept does not hold: nothing may be built on a broken chain.
     """
     chain = _Chain(stack.name, cluster)
-    known = {tuple(entry.document["update"]["key"]) for entry in chain.entries if _is(entry, "update")}
-    new = [update for update in updates(stack) if update.key not in known]
+    new = _unrecorded(updates(stack), chain.entries)
     models = None if cluster is None else facts.served(cluster)
     for update in new:
         # Only the last is this command's own, and only for it the cluster still shows what it made.
         if update is new[-1]:
             now = stack.resources() if update.checkpoint is None else None
-            told = _update(stack, update, chain, command=command, cluster=cluster, models=models, resources=now)
+            own = since is not None and dt.datetime.fromisoformat(update.started) >= since.replace(microsecond=0)
+            by = _by(update, command if own else None)
+            told = _update(stack, update, chain, by, command=command, cluster=cluster, models=models, resources=now)
         else:
-            told = _update(stack, update, chain, command=BY_HAND, cluster=None, models=None, resources=None)
+            by = _by(update, None)
+            told = _update(stack, update, chain, by, command=BY_HAND, cluster=None, models=None, resources=None)
         chain.add("update", told)
     if not new and models is not None and _versions(models) != _versions(_last_served(chain.entries)):
         chain.add("served", {**_head(stack, command), "served": facts.bounded(models)})
@@ -119,8 +119,7 @@ class _Chain:
         self._in_file = self._file.entries()
         self._in_cluster = self._place.entries() if self._place else []
         self.entries = united(self._in_file, self._in_cluster)
-        whole = bool(self._in_file)
-        if faults := verify(self.entries, whole=whole):
+        if faults := verify(self.entries):
             msg = f"the evidence of stack {stack} does not hold: {faults[0]}"
             raise OperationError(msg, fix=f"mlops evidence verify --stack {stack} names every fault")
         self._new: list[Entry] = []
@@ -147,6 +146,7 @@ def _update(
     stack: Stack,
     update: Update,
     chain: _Chain,
+    by: Mapping[str, Any],
     *,
     command: str,
     cluster: Cluster | None,
@@ -167,7 +167,7 @@ def _update(
             "ended": update.ended,
             "result": update.result,
             "previewed": not _skipped_preview(update),
-            "appliedBy": _by(update, command),
+            "appliedBy": by,
             "build": {key: value for key, value in sorted(update.environment.items()) if key in _BUILD} or None,
             "engine": update.environment.get("pulumi.version"),
             "changes": dict(update.changes),
@@ -194,9 +194,18 @@ def _head(stack: Stack, command: str, *, at: str | None = None) -> dict[str, Any
     }
 
 
-def _by(update: Update, command: str) -> dict[str, Any]:
-    """Return who ran an operation and how that is known."""
-    if command in _OPERATING:
+def _unrecorded(all_: list[Update], entries: list[Entry]) -> list[Update]:
+    """Return the operations that no document tells of, given in their order, as the documents are."""
+    known = {tuple(entry.document["update"]["key"]) for entry in entries if _is(entry, "update")}
+    first = next((place for place, update in enumerate(all_) if update.key in known), 0)
+    # What comes before the first known one has documents that are not kept here.
+    begin = first if entries and entries[0].number > 1 else 0
+    return [update for update in all_[begin:] if update.key not in known]
+
+
+def _by(update: Update, command: str | None) -> dict[str, Any]:
+    """Return who ran an operation and how that is known; `command` is what ran it, where that is known."""
+    if command is not None:
         return {**_me(), "known": f"ran {command}"}
     if update.owner:
         return {"user": update.owner, "host": None, "known": "owns the file in the state's history"}

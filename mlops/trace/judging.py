@@ -261,8 +261,8 @@ def _infrastructure_of(
     if prediction is None or when is None or content is None:
         why = collected.why(EVIDENCE)
         return [Hop.missing(*_IMAGE, why), Hop.missing(*_INFRASTRUCTURE, why)]
-    chain = [Document(line) for line in content.decode(errors="replace").splitlines()]
-    faults = verify(chain, whole=False)
+    chain = [Document(line) for line in content.decode(errors="replace").split("\n") if line]
+    faults = verify(chain)
     held = Check("chain of the evidence", str(faults[0]) if faults else _HOLDS, _HOLDS)
     if faults:
         broken = f"the evidence does not hold: {faults[0]}"

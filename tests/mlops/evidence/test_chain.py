@@ -39,18 +39,18 @@ DAMAGES: dict[str, Callable[[list[Entry]], list[Entry]]] = {
 
 
 def test_a_chain_that_holds() -> None:
-    assert verify(chain(6), whole=True) == []
-    assert verify([], whole=True) == []
+    assert verify(chain(6)) == []
+    assert verify([]) == []
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
 def test_damage_is_found(damage: Callable[[list[Entry]], list[Entry]]) -> None:
-    assert verify(damage(chain(6)), whole=True)
+    assert verify(damage(chain(6)))
 
 
 def test_a_gap_is_named() -> None:
     whole = chain(6)
-    (fault,) = verify([whole[0], *whole[3:]], whole=True)
+    (fault,) = verify([whole[0], *whole[3:]])
     assert str(fault) == "served-4: follows served-1: 2 to 3 is missing"
 
 
@@ -60,15 +60,16 @@ def test_no_changed_character_goes_unseen_once_something_follows(which: int, pla
     text = whole[which].text
     place %= len(text)
     other = Entry(text[:place] + letter + text[place + 1 :])
-    faults = verify([*whole[:which], other, *whole[which + 1 :]], whole=True)
+    faults = verify([*whole[:which], other, *whole[which + 1 :]])
     assert bool(faults) == (other.text != text)
 
 
-def test_the_cluster_may_begin_where_the_last_document_says() -> None:
+def test_a_chain_may_begin_where_its_last_document_says() -> None:
     whole = chain(KEPT + 3)
-    assert verify(whole[3:], whole=False) == []
-    assert verify(whole[4:], whole=False)
-    assert verify(whole[3:], whole=True)
+    assert verify(whole[3:]) == []
+    (fault,) = verify(whole[4:])
+    assert str(fault) == "served-5: is the first, wanted number 4: earlier documents are missing"
+    assert verify([*whole[3:50], *whole[51:]])
 
 
 def test_a_document_that_is_too_large_is_refused() -> None:

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mlops.errors import OperationError
-from mlops.evidence import cli, reading, recording
+from mlops.evidence import cli, document, reading, recording
 from mlops.evidence.document import Entry
 from mlops.evidence.keeping import ClusterChain, FileChain
 from mlops.loop.cluster import Cluster
@@ -74,6 +74,28 @@ def test_another_machine_goes_on_from_the_cluster(recorded: Engine, cluster: Clu
     assert entry.number == 4
     assert [each.number for each in FileChain.of("trial").entries()] == [1, 2, 3, 4]
     assert reading.check("trial", cluster).faults == []
+
+
+def test_another_machine_begins_where_the_cluster_does(
+    engine: Engine, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(document, "KEPT", 3)
+    engine.history = [operation(each) for each in range(0, 50, 10)]
+    recording.record(engine.write(), "mlops up", cluster)
+    assert [entry.number for entry in ClusterChain(cluster).entries()] == [3, 4, 5]
+    file = FileChain.of("trial").path
+    file.unlink()
+    for second in (50, 52, 54):
+        engine.history.append(operation(second))
+        recording.record(engine.write(), "mlops up", cluster)
+        checked = reading.check("trial", cluster)
+        assert (checked.faults, checked.begins) == ([], 3)
+    assert [entry.number for entry in FileChain.of("trial").entries()] == [3, 4, 5, 6, 7, 8]
+    lines = file.read_text().splitlines(keepends=True)
+    file.write_text("".join([*lines[:2], *lines[3:]]))
+    assert "5 is missing" in str(reading.check("trial", cluster).faults[0])
+    file.write_text("".join(lines[4:]))
+    assert "earlier documents are missing" in str(reading.check("trial", None).faults[0])
 
 
 def test_without_the_component_the_file_alone_is_written(engine: Engine, cluster: Cluster) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import subprocess
 import sys
@@ -63,8 +64,9 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stack:
 
 
 def test_operations_and_drift(stack: Stack) -> None:
+    since = dt.datetime.now(dt.UTC)
     stack.up()
-    (first,) = recording.record(stack, "mlops up", None)
+    (first,) = recording.record(stack, "mlops up", None, since=since)
     update = first.document["update"]
     assert (update["operation"], update["result"], update["previewed"]) == ("update", "succeeded", False)
     assert update["changes"]["create"] == 2
@@ -80,5 +82,5 @@ def test_operations_and_drift(stack: Stack) -> None:
     stack.destroy()
     (last,) = recording.record(stack, "mlops down", None)
     assert last.document["update"]["operation"] == "destroy"
-    assert verify(FileChain.of("test").entries(), whole=True) == []
+    assert verify(FileChain.of("test").entries()) == []
     assert "changed by hand" not in FileChain.of("test").path.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import getpass
 import json
 from pathlib import Path
@@ -16,6 +17,9 @@ from mlops.evidence.document import GENESIS, LARGEST
 from mlops.evidence.keeping import FileChain
 from tests.support.evidence import CIPHERTEXT, RESOURCES, SECRET, Engine, difference, operation
 
+NOON = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
+"""When the first operation of the tests begins."""
+
 
 def record(stack: Stack, command: str = recording.BY_HAND) -> list[dict[str, object]]:
     return [entry.document for entry in recording.record(stack, command, None)]
@@ -23,7 +27,7 @@ def record(stack: Stack, command: str = recording.BY_HAND) -> list[dict[str, obj
 
 def test_an_operation_becomes_one_document(engine: Engine) -> None:
     engine.history = [operation(0)]
-    (document,) = recording.record(engine.write(), "mlops up", None)
+    (document,) = recording.record(engine.write(), "mlops up", None, since=NOON)
     told = document.document
     assert document.name == "update-1"
     assert told["previous"] == GENESIS
@@ -76,7 +80,7 @@ def test_no_secret_is_in_any_document(engine: Engine) -> None:
 def test_operations_that_people_typed_are_caught_up_on(engine: Engine) -> None:
     engine.history = [operation(0), operation(10, result="failed"), operation(20)]
     folder = engine.keep_files()
-    found = recording.record(engine.write(), "mlops up", None)
+    found = recording.record(engine.write(), "mlops up", None, since=NOON)
     assert [entry.name for entry in found] == ["update-1", "update-2", "update-3"]
     first, second, third = (entry.document for entry in found)
     owner = next(folder.iterdir()).owner()
@@ -89,6 +93,24 @@ def test_operations_that_people_typed_are_caught_up_on(engine: Engine) -> None:
     assert third["update"]["appliedBy"]["known"] == "ran mlops up"
     assert not first["images"]["items"], "the state after the first operation had no image yet"
     assert third["images"]["items"] == second["images"]["items"]
+
+
+def test_a_command_has_applied_only_what_began_after_it(engine: Engine) -> None:
+    engine.history = [operation(0)]
+    folder = engine.keep_files()
+    late = NOON + dt.timedelta(seconds=1, milliseconds=500)
+    (told,) = recording.record(engine.write(), "mlops down", None, since=late)
+    assert told.document["update"]["appliedBy"] == {
+        "user": next(folder.iterdir()).owner(),
+        "host": None,
+        "known": "owns the file in the state's history",
+    }
+
+
+def test_the_engine_counts_whole_seconds(engine: Engine) -> None:
+    engine.history = [operation(0)]
+    (told,) = recording.record(engine.write(), "mlops up", None, since=NOON + dt.timedelta(milliseconds=900))
+    assert told.document["update"]["appliedBy"]["known"] == "ran mlops up"
 
 
 def test_a_command_that_only_looks_has_applied_nothing(engine: Engine) -> None:

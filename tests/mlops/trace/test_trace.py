@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from mlops.errors import OperationError, UsageError
+from mlops.evidence.document import Entry, following
 from mlops.trace.canonical import data_digest
 from mlops.trace.collected import ARTEFACTS, EVIDENCE, PREDICTION, RECORD, RUN, VERSION, Collected
 from mlops.trace.collecting import collect
@@ -122,6 +123,18 @@ def test_a_broken_chain_of_evidence_is_found(collected: Collect) -> None:
     lines = found.files[EVIDENCE].decode().splitlines()
     found.files[EVIDENCE] = "\n".join([lines[0].replace('"user":"ada"', '"user":"eve"'), *lines[1:]]).encode()
     assert [hops(found)[name].state for name in ("image", "infrastructure")] == [State.UNVERIFIED] * 2
+
+
+def test_a_name_with_a_separator_of_lines_breaks_no_evidence(collected: Collect) -> None:
+    found = collected()
+    first, *others = [Entry(line) for line in found.files[EVIDENCE].decode().split("\n") if line]
+    chain: list[Entry] = []
+    for entry in (first, *others):
+        told = entry.document
+        told["commit"] = {**(told.get("commit") or {}), "subject": "a\u2028b\u0085c"}
+        chain.append(following(chain, told["kind"], told))
+    found.files[EVIDENCE] = "".join(f"{entry.text}\n" for entry in chain).encode()
+    assert [hops(found)[name].state for name in ("image", "infrastructure")] == [State.VERIFIED] * 2
 
 
 def damaged(archive: bytes, old: bytes, new: bytes, name: str = f"entries/assess.{MODEL}.jsonl") -> bytes:
