@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -12,9 +13,9 @@ from typing import Annotated
 import typer
 
 from mlops import console
-from mlops.errors import UsageError
+from mlops.errors import OperationError, UsageError
 from mlops.loop.cluster import Cluster
-from mlops.loop.ledger import Stage
+from mlops.loop.ledger import Stage, StageError
 from mlops.loop.loop import close, verify
 from mlops.loop.outcome import Options, Outcome
 from mlops.loop.scenarios import SCENARIOS, play
@@ -47,14 +48,31 @@ def loop(
     if scenario and verify_only:
         msg = "--scenario trains models, --verify-only trains none"
         raise UsageError(msg, fix="give one of them")
-    name = scenario.value if scenario else ""
-    run(
-        stack,
-        Options(example=example, gate=gate, keep=keep, timeout=timeout, scenario=name),
-        kubeconfig=kubeconfig,
-        verify_only=verify_only,
-        as_json=as_json,
+    options = Options(
+        example=example, gate=gate, keep=keep, timeout=timeout, scenario=scenario.value if scenario else ""
     )
+    # A cluster that a kubeconfig names need not be the stack's, whose evidence is none of it.
+    records = not verify_only and kubeconfig is None and not os.environ.get("MLOPS_KUBECONFIG")
+    try:
+        run(stack, options, kubeconfig=kubeconfig, verify_only=verify_only, as_json=as_json)
+    except StageError:
+        if records:
+            _record(stack)
+        raise
+    if records:
+        _record(stack)
+
+
+def _record(stack: str) -> None:
+    """Write down which model is served since, where the stack keeps evidence: the next loop may replace it."""
+    from mlops import evidence, runs
+    from mlops.engine import Stack
+    from mlops.evidence.keeping import ClusterChain
+
+    # Who holds the stack now records at its own end.
+    with contextlib.suppress(OperationError), runs.exclusive(stack, f"loop --stack {stack}"):
+        if ClusterChain(Cluster(kubeconfig_text(stack, None))).ready():
+            evidence.record_quietly(Stack(stack), "mlops loop")
 
 
 def run(

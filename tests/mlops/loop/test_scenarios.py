@@ -311,6 +311,27 @@ def test_drift_is_followed_to_the_receiver_of_its_alert(judge: Judge, monkeypatc
     assert (outcome.record["status"], outcome.model_exit_code) == ("conditional", 1)
 
 
+def test_an_alert_that_is_heard_while_shifted_rows_are_asked_counts(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, alerts = judge.platform, AlertsPart()
+    platform.watching.append(alerts)
+    alerts.labels = {"alertname": "FeatureDrift", "model": NAME, "version": "3"}
+
+    def change(report: dict[str, Any]) -> None:
+        if platform.drifted and not platform.heard:
+            platform.heard = True
+            monkeypatch.setattr(service, "Trigger", _by_webhook)
+            judge.assess()
+        drift = {"detected": platform.drifted}
+        report.update(drift_share=float(platform.drifted), features=[{"name": "appinc", "drift": drift}])
+
+    platform.monitor.change = change
+    outcome = played(judge, "drift")
+    assert outcome.failure is None, outcome.failure
+    assert outcome.record["status"] == "conditional"
+
+
 def test_an_alert_with_another_owner_is_not_the_right_one(judge: Judge) -> None:
     shifted(judge.platform)
     judge.platform.alert = {"severity": "warning", "owner": "platform"}
