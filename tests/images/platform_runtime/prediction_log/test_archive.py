@@ -103,13 +103,14 @@ def log(
     """Store predictions of two rows each."""
     bodies = {"request": ask(rows=2), "response": {**answer(rows=2), **named}}
     events = [
-        from_http(
+        event
+        for request_id in request_ids
+        for kind in kinds
+        for event in from_http(
             [(name.encode(), value.encode()) for name, value in headers(kind, request_id).items()],
             json.dumps(bodies[kind]).encode(),
             time.time(),
         )
-        for request_id in request_ids
-        for kind in kinds
     ]
     write_events(engine, events, STORE)
 
@@ -283,7 +284,7 @@ def test_dead_letters_that_can_be_read_by_now_are_predictions(engine: sqlalchemy
     unreadable = from_http(
         [(name.encode(), value.encode()) for name, value in headers("request", "c").items()], b"[]", time.time()
     )
-    write_events(engine, [unreadable], STORE)
+    write_events(engine, unreadable, STORE)
     assert database.query("SELECT count(*) FROM dead_letters") == [(4,)]
     database.run("ALTER TABLE requests DROP CONSTRAINT refuses")
     database.run("ALTER TABLE truths DROP CONSTRAINT refuses")
