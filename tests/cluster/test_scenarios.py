@@ -63,7 +63,9 @@ def test_a_waiver_ends_and_takes_the_model_with_it(scenario: Any) -> None:
 
 
 def test_stopped_parts_and_forged_messages_are_noticed(scenario: Any) -> None:
-    noticed = {each["part"]: each["stage"] for each in scenario("broken")["record"]["noticed"]}
+    told = scenario("broken")["record"]["noticed"]
+    assert {each["alert"] for each in told} == {"PredictionLogUnwatched", "ModelMonitorStale", "AuditNotRunning"}
+    noticed = {each["part"]: each["stage"] for each in told}
     assert noticed == {"prediction log": "log", "model monitor": "watch", "auditor": "audit"}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import io
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -15,12 +16,17 @@ from cabc.record.database import DatabaseRecord
 from cabc.record.types import Finding, Status, Verdict
 from cabc.service import logs
 
+from components._core.rules import Alert
+from components.cabc_auditor import rules as cabc_auditor
+from components.model_monitor import rules as model_monitor
+from components.prediction_log import rules as prediction_log
 from mlops.errors import OperationError
 from mlops.loop import scenarios, waiting
 from mlops.loop.cluster import Answer, Cluster
-from mlops.loop.ledger import StageError
+from mlops.loop.context import Context
+from mlops.loop.ledger import Ledger, StageError
 from mlops.loop.outcome import Options, Outcome
-from mlops.loop.scenarios import play
+from mlops.loop.scenarios import broken, play
 from mlops.loop.stages import audit
 from tests.mlops.loop.conftest import Watched
 from tests.support import service
@@ -131,6 +137,13 @@ class Played(Running, Watched):
 
     drifted = False
     heard = False
+    unseen: str | None = None
+    """The alert that no rule raises."""
+
+    keeps = True
+    """The model server keeps what the prediction log does not take."""
+
+    asked_before = 0
     alert: Mapping[str, str] = {"severity": "warning", "owner": "models"}
 
     def outputs(self, rows: list[dict[str, Any]]) -> list[Any]:
@@ -142,9 +155,21 @@ class Played(Running, Watched):
         expression = query.get("query", "")
         if not expression.startswith("ALERTS"):
             return super()._prometheus(path, query)
+        if 'alertname="FeatureDrift"' not in expression:
+            return {"data": {"result": self._missing(expression)}}
         fires = self.drifted and bool(self.alert) and 'alertstate="firing"' in expression
         labels = {"alertname": "FeatureDrift", "model": NAME, "version": str(self.served), **self.alert}
         return {"data": {"result": [{"metric": labels, "value": [0, "1"]}] if fires else []}}
+
+    def _missing(self, expression: str) -> list[dict[str, Any]]:
+        """Return the alert of a part that nobody reads any more."""
+        names = {name.replace(" ", "-"): alert for name, alert in broken.ALERTS.items()}
+        return [
+            {"metric": {"alertname": alert, "alertstate": "pending"}, "value": [0, "1"]}
+            for part in self.watching
+            if (alert := names.get(part.name.removeprefix("cabc-"))) and f'"{alert}"' in expression
+            if not part.replicas and alert != self.unseen
+        ]
 
     def _mlflow(self, path: str, query: Mapping[str, str]) -> Answer:
         # The gate looks every few seconds; here, as soon as somebody asks who is champion.
@@ -156,17 +181,12 @@ class Played(Running, Watched):
     def patch(self, path: str, change: Mapping[str, Any]) -> dict[str, Any]:
         for part in self.watching:
             if path.endswith(f"/{part.name}"):
+                if part is self.collector and not part.replicas and not self.keeps:
+                    part.lost |= set(range(self.asked_before, len(self.answered)))
+                self.asked_before = len(self.answered)
                 part.replicas = change["spec"]["replicas"]
                 return {}
         return super().patch(path, change)
-
-    def get(self, path: str, **query: str) -> dict[str, Any] | None:
-        for part in self.watching:
-            if path == f"/apis/apps/v1/namespaces/{part.name}/deployments/{part.name}":
-                return {"spec": {"replicas": 1}}
-        if "/deployments/" in path or "/statefulsets/" in path:
-            return None
-        return super().get(path, **query)
 
 
 @pytest.fixture
@@ -366,6 +386,10 @@ def _by_webhook(**given: Any) -> Any:
 
 def test_each_stopped_part_is_noticed_and_the_model_answers(judge: Judge) -> None:
     outcome = played(judge, "broken")
+    assert [fact.found for fact in outcome.facts if fact.name == "rows answered while nobody watches"] == [20]
+    assert {each["alert"] for each in outcome.record["noticed"]} == set(broken.ALERTS.values())
+    kept = next(stage for stage in outcome.stages if stage.name == "kept")
+    assert kept.summary == "20 rows of 1 requests that were answered meanwhile are in the log"
     assert outcome.failure is None, outcome.failure
     noticed = {each["part"]: each["stage"] for each in outcome.record["noticed"]}
     assert noticed == {"prediction log": "log", "model monitor": "watch", "auditor": "audit"}
@@ -374,6 +398,41 @@ def test_each_stopped_part_is_noticed_and_the_model_answers(judge: Judge) -> Non
     assert [fact.found for fact in forged] == [401, 401, 401]
     assert outcome.model_exit_code == 0
     assert all(part.replicas == 1 for part in judge.platform.watching)
+
+
+@pytest.mark.parametrize("part", broken.ALERTS)
+def test_a_stopped_part_that_no_alert_tells_of_is_named(judge: Judge, part: str) -> None:
+    judge.platform.unseen = broken.ALERTS[part]
+    found = failure(judge, "broken")
+    assert found.subject.startswith(part)
+    assert found.reason == f"is stopped, and {broken.ALERTS[part]} is not even pending after 150 s"
+    assert all(each.replicas == 1 for each in judge.platform.watching)
+
+
+def test_an_answer_that_was_lost_while_the_log_was_away_is_missed(judge: Judge) -> None:
+    judge.platform.keeps = False
+    found = failure(judge, "broken")
+    assert (found.stage, found.reason.partition(" answered")[0]) == ("log", "lacks 1 of 1")
+
+
+def test_an_alert_that_is_there_before_says_nothing(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = [{"metric": {"alertname": "AuditNotRunning", "alertstate": "firing"}, "value": [0, "1"]}]
+    monkeypatch.setattr(judge.platform, "_missing", lambda text: before if "AuditNotRunning" in text else [])
+    assert failure(judge, "broken").reason == "has alert AuditNotRunning before it is stopped"
+
+
+def test_a_part_that_was_left_stopped_gets_a_replica(judge: Judge) -> None:
+    context = Context(cast("Cluster", judge.platform), Options(), Ledger(), lambda _name: None, math.inf)
+    judge.platform.collector.replicas = 0
+    assert context.log
+    (found,) = broken._workloads(context, context.log)
+    assert found == ("/apis/apps/v1/namespaces/prediction-log/deployments/prediction-log", 1)
+
+
+def test_the_alerts_are_those_of_the_parts() -> None:
+    groups = (*prediction_log.groups(), *model_monitor.groups(), *cabc_auditor.groups(24))
+    known = {rule.name for group in groups for rule in group.rules if isinstance(rule, Alert)}
+    assert set(broken.ALERTS.values()) <= known
 
 
 @pytest.mark.parametrize("name", scenarios.SCENARIOS)
