@@ -6,10 +6,12 @@ object again. A record that changes after it was archived goes into another file
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
@@ -21,9 +23,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.fs import FileSystem
 
-__all__ = ["Archive", "Bucket", "File"]
+__all__ = ["Archive", "Bucket", "File", "in_parts"]
 
 REQUESTS_PER_FILE = 20_000
+
+PART_ROWS, PART_BYTES = 5000, 8 << 20
+"""Rows, and bytes of their texts, that are in memory at once: a file has as many rows as its requests."""
+
+FETCHED = 32
+"""Rows that come from the database at a time: one may be as large as an event."""
 
 PATIENCE = dt.timedelta(minutes=1)
 """How long an answer is waited for before its request is archived alone."""
@@ -112,20 +120,44 @@ class Bucket:
             self._opened = fs.SubTreeFileSystem(folder, store)
         return self._opened
 
-    def write(self, path: str, table: pa.Table) -> None:
-        """Put one file."""
+    def write(self, path: str, parts: Iterable[pa.Table]) -> int:
+        """Put one file of these parts and return its rows; no parts, no file."""
         from pyarrow import fs, parquet
 
+        tables = iter(parts)
+        first = next(tables, None)
+        if first is None:
+            return 0
         if isinstance(self.files.base_fs, fs.LocalFileSystem):  # S3 has no folders
             self.files.create_dir(path.rpartition("/")[0], recursive=True)
-        parquet.write_table(table, path, filesystem=self.files, compression="zstd")
+        rows = 0
+        try:
+            with parquet.ParquetWriter(path, first.schema, filesystem=self.files, compression="zstd") as writer:
+                for table in chain([first], tables):
+                    writer.write_table(table)
+                    rows += table.num_rows
+        except BaseException:
+            # What is closed half-way looks like a whole file.
+            with contextlib.suppress(OSError):
+                self.delete(path)
+            raise
+        return rows
 
-    def read(self, path: str) -> list[dict[str, Any]]:
-        """Return the rows of one file."""
+    def read(self, path: str) -> Iterator[dict[str, Any]]:
+        """Give the rows of one file, of which a few are in memory."""
         from pyarrow import parquet
 
-        found: list[dict[str, Any]] = parquet.read_table(path, filesystem=self.files, partitioning=None).to_pylist()
-        return found
+        with parquet.ParquetFile(path, filesystem=self.files, pre_buffer=False) as file:
+            for group in range(file.num_row_groups):
+                for batch in file.iter_batches(batch_size=FETCHED, row_groups=[group]):
+                    yield from batch.to_pylist()
+
+    def rows(self, path: str) -> int:
+        """Return how many rows a file has."""
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(path, filesystem=self.files) as file:
+            return int(file.metadata.num_rows)
 
     def delete(self, path: str) -> None:
         """Remove one file, if it is there."""
@@ -185,22 +217,35 @@ class Archive:
                 text("SELECT id, kind, model, version, day FROM archives WHERE object IS NULL ORDER BY id")
             ).all()
         for batch in batches:
-            with self._engine.begin() as connection:
-                rows = _rows(connection, batch.kind, batch.id)
             path = _path(batch.kind, batch.model, batch.version, batch.day, f"{log}-{batch.id:012d}")
-            if rows:
-                self.bucket.write(path, _table(batch.kind, rows))
+            with self._engine.connect().execution_options(yield_per=FETCHED) as connection:
+                found = ([row] for row in _rows(connection, batch.kind, batch.id))
+                rows = self.bucket.write(path, (_table(batch.kind, part) for part in in_parts(found)))
             with self._engine.begin() as connection:
-                values = {"id": batch.id, "path": path, "rows": len(rows)}
+                values = {"id": batch.id, "path": path, "rows": rows}
                 if rows:
                     connection.execute(text("UPDATE archives SET object = :path, rows = :rows WHERE id = :id"), values)
                 else:
                     # All of it changed meanwhile and waits for another batch.
                     connection.execute(text("DELETE FROM archives WHERE id = :id"), values)
-            written[batch.kind] += len(rows)
+            written[batch.kind] += rows
 
 
-def _rows(connection: Connection, kind: str, batch: int) -> list[dict[str, Any]]:
+def in_parts(groups: Iterable[list[dict[str, Any]]]) -> Iterator[list[dict[str, Any]]]:
+    """Give rows in parts that fit into memory; the rows of a group are in one part."""
+    part: list[dict[str, Any]] = []
+    size = 0
+    for group in groups:
+        part += group
+        size += sum(len(value) for row in group for value in row.values() if isinstance(value, str))
+        if len(part) >= PART_ROWS or size >= PART_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
+
+
+def _rows(connection: Connection, kind: str, batch: int) -> Iterator[dict[str, Any]]:
     # Both tables have them; those of the join's own column are one.
     shared = (storing.COLUMNS.keys() & storing.ROWS.keys()) - {"request_id"} if kind == "predictions" else set()
     chosen = [
@@ -208,10 +253,10 @@ def _rows(connection: Connection, kind: str, batch: int) -> list[dict[str, Any]]
         for name, type_ in COLUMNS[kind].items()
     ]
     found = connection.execute(text(_READ[kind].format(columns=", ".join(chosen))), {"id": batch})
-    return [dict(row) for row in found.mappings()]
+    return (dict(row) for row in found.mappings())
 
 
-def _table(kind: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+def _table(kind: str, rows: list[dict[str, Any]]) -> pa.Table:
     import pyarrow as pa
 
     types = {
@@ -223,7 +268,7 @@ def _table(kind: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
         "boolean": pa.bool_(),
     }
     schema = pa.schema([(name, types[type_]) for name, type_ in COLUMNS[kind].items()])
-    return pa.Table.from_pylist(list(rows), schema=schema)
+    return pa.Table.from_pylist(rows, schema=schema)
 
 
 def _path(kind: str, model: str, version: str, day: dt.date, name: str) -> str:

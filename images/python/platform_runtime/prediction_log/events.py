@@ -15,6 +15,8 @@ from typing import Any
 
 import orjson
 
+from platform_runtime.prediction_log.times import EARLIEST
+
 __all__ = ["ANSWERED", "KINDS", "Event", "EventError", "from_http"]
 
 KINDS = {
@@ -63,14 +65,14 @@ class Event:
 
     @property
     def at(self) -> dt.datetime:
-        """When the logger saw it; when we did, if it does not say or says a time that is still to come."""
+        """When the logger saw it; when we did, if it does not say, or says a time before 1970 or still to come."""
         received = dt.datetime.fromtimestamp(self.received, dt.UTC)
         try:
             said = dt.datetime.fromisoformat(self.time)
         except ValueError:
             return received
         said = said if said.tzinfo else said.replace(tzinfo=dt.UTC)
-        return said if said <= received + dt.timedelta(hours=1) else received
+        return said if EARLIEST <= said <= received + dt.timedelta(hours=1) else received
 
     @property
     def service(self) -> str:

@@ -8,7 +8,6 @@ import threading
 import time
 
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from platform_runtime.prediction_log import metrics
 from platform_runtime.prediction_log.archive import Archive
@@ -44,33 +43,43 @@ class Housekeeping(threading.Thread):
         self._settings = settings
         self._upgraded = upgraded
         self._stopped = threading.Event()
+        self._retained = -RETENTION_SECONDS
 
     def run(self) -> None:
-        retained = -RETENTION_SECONDS
         while not self._stopped.wait(self._settings.archive_seconds):
             if not self._upgraded.is_set():
                 continue
             try:
-                self._count()
-                for kind, rows in self._archive.run().items():
-                    metrics.ARCHIVED.labels(kind).inc(rows)
-                if time.monotonic() - retained >= RETENTION_SECONDS:
-                    retain(self._engine, self._archive, self._settings, dt.datetime.now(dt.UTC))
-                    retained = time.monotonic()
-            except (SQLAlchemyError, OSError) as error:
+                self._keep()
+            except Exception as error:  # noqa: BLE001 (whatever it is, rows stay in the database until the next time)
                 metrics.ARCHIVE_FAILURES.inc()
-                log.warning("archiving failed and is tried again: %s", str(error).strip()[:500])
+                log.warning("archiving failed and is tried again: %s", _told(error))
+            try:
+                self._count()
+            except Exception as error:  # noqa: BLE001 (a number that is not known keeps nobody from working)
+                log.warning("dead letters and truths could not be counted: %s", _told(error))
 
     def stop(self) -> None:
         """End; a file that is being written gets its time."""
         self._stopped.set()
         self.join(timeout=30)
 
+    def _keep(self) -> None:
+        for kind, rows in self._archive.run().items():
+            metrics.ARCHIVED.labels(kind).inc(rows)
+        if time.monotonic() - self._retained >= RETENTION_SECONDS:
+            retain(self._engine, self._archive, self._settings, dt.datetime.now(dt.UTC))
+            self._retained = time.monotonic()
+
     def _count(self) -> None:
         with self._engine.connect() as connection:
             metrics.DEAD_LETTERS.set(connection.execute(text("SELECT count(*) FROM dead_letters")).scalar_one())
             unmatched = "SELECT count(*) FROM truths LEFT JOIN requests USING (request_id) WHERE service IS NULL"
             metrics.UNMATCHED.set(connection.execute(text(unmatched)).scalar_one())
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip()[:500]}"
 
 
 def retain(engine: Engine, archive: Archive, settings: Settings, now: dt.datetime) -> dict[str, int]:

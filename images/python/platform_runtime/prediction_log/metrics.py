@@ -22,6 +22,7 @@ __all__ = [
     "SPOOL_BYTES",
     "SPOOL_LIMIT",
     "UNMATCHED",
+    "WRITE_FAILURES",
     "saw",
 ]
 
@@ -45,6 +46,9 @@ APPEND = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 DATABASE_UP = Gauge("prediction_log_database_up", "Whether the last attempt to write to the database succeeded.")
+WRITE_FAILURES = Counter(
+    "prediction_log_write_failures", "Attempts to move events into the database that failed; they are made again."
+)
 LAST_EVENT = Gauge(
     "prediction_log_last_event_timestamp_seconds",
     "When a service was last heard of.",

@@ -33,6 +33,11 @@ LEFT JOIN LATERAL (
 """
 """What is said of one row counts before what is said of the whole request."""
 
+SECONDS = {"windows": 600, "served": 60}
+"""After which the database gives a question up: whoever asks every minute must not have two of them at work."""
+
+_SERVED = "SELECT p.model, p.version, min(p.at), max(p.at), count(*) FROM {rows} GROUP BY 1, 2 ORDER BY 1, 2"
+
 _KINDS = ("label", "feedback", "business")
 
 
@@ -53,7 +58,7 @@ def windows(  # noqa: PLR0917 (a window is these five)
     """
     statement = text(_WINDOW.format(truths="".join(_TRUTH.format(kind=kind) for kind in _KINDS)))
     values = {"model": model, "version": version, "since": since, "until": until}
-    engine = _engine(url)
+    engine = _engine(url, SECONDS["windows"])
     try:
         # The server's cursor: the client's would bring all rows into memory first.
         with engine.connect().execution_options(yield_per=chunk) as connection:
@@ -63,21 +68,28 @@ def windows(  # noqa: PLR0917 (a window is these five)
         engine.dispose()
 
 
-def served(url: str) -> list[tuple[str, str, dt.datetime, dt.datetime, int]]:
-    """Return model, version, first and last time and number of rows of everything that has predictions."""
-    engine = _engine(url)
+def served(url: str, since: dt.datetime | None = None) -> list[tuple[str, str, dt.datetime, dt.datetime, int]]:
+    """Return model, version, first and last time and number of rows of everything that has predictions.
+
+    With a time, only what was predicted from then on counts, and only that is read.
+    """
+    engine = _engine(url, SECONDS["served"])
+    # By the requests, which have an index of their times; a row's time is its request's.
+    recent = "requests AS r JOIN predictions AS p USING (request_id) WHERE r.at >= :since"
     try:
         with engine.connect() as connection:
             found = connection.execute(
-                text("SELECT model, version, min(at), max(at), count(*) FROM predictions GROUP BY 1, 2 ORDER BY 1, 2")
+                text(_SERVED.format(rows="predictions AS p" if since is None else recent)),
+                {} if since is None else {"since": since},
             )
             return [(row[0], row[1], row[2], row[3], row[4]) for row in found]
     finally:
         engine.dispose()
 
 
-def _engine(url: str) -> Engine:
-    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args={"connect_timeout": 5})
+def _engine(url: str, seconds: float) -> Engine:
+    limits = {"connect_timeout": 5, "options": f"-c statement_timeout={round(seconds * 1000)}"}
+    return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=limits)
 
 
 def _frame(rows: Sequence[Any]) -> pd.DataFrame:

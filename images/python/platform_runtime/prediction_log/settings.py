@@ -37,7 +37,7 @@ class Settings(pydantic.BaseModel):
     """How much may wait there; above it events are refused."""
 
     body_bytes: int = pydantic.Field(default=4 << 20, ge=1024)
-    """Largest body of one event, or of one call with truths; files may have sixteen times as much."""
+    """Largest body of one event, or of one call with truths; files may have four times as much."""
 
     rules: pydantic.Json[Rules] = pydantic.Field(default_factory=dict)
     """Sensitive columns, as JSON."""

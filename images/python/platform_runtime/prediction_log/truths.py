@@ -11,7 +11,7 @@ import datetime as dt
 import io
 import math
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Annotated, Any, Literal
 
 import orjson
@@ -19,8 +19,23 @@ import pydantic
 from sqlalchemy import Connection, text
 
 from platform_runtime.prediction_log.canonical import digest, holds_nul
+from platform_runtime.prediction_log.times import EARLIEST, LATEST
 
-__all__ = ["COLUMNS", "MIME_CSV", "MIME_PARQUET", "Kind", "Truth", "TruthsError", "add", "from_file", "pack", "unpack"]
+__all__ = [
+    "COLUMNS",
+    "LARGEST",
+    "MIME_CSV",
+    "MIME_PARQUET",
+    "MOST",
+    "Kind",
+    "TooManyError",
+    "Truth",
+    "TruthsError",
+    "add",
+    "from_file",
+    "pack",
+    "unpack",
+]
 
 MIME_CSV = "text/csv"
 MIME_PARQUET = "application/vnd.apache.parquet"
@@ -30,6 +45,12 @@ ATTRIBUTE = "attribute."
 
 CHUNK = 500
 """Truths in one record of the spool."""
+
+MOST = 50_000
+"""Truths in one call: so many fit into the memory of a collector that has other work too."""
+
+LARGEST = 32 << 20
+"""Bytes that the truths of one call may take in the spool: half of what may wait for the disk."""
 
 COLUMNS = {
     "request_id": "text",
@@ -61,12 +82,27 @@ def _storable(value: Any) -> Any:
     return value
 
 
+def _readable(at: dt.datetime) -> dt.datetime:
+    if not EARLIEST <= at <= LATEST:
+        msg = f"wanted a time from {EARLIEST.year} to {LATEST.year}"
+        raise ValueError(msg)
+    return at
+
+
 Name = Annotated[str, pydantic.StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Plain = Annotated[pydantic.JsonValue, pydantic.AfterValidator(_storable)]
+Moment = Annotated[pydantic.AwareDatetime, pydantic.AfterValidator(_readable)]
 
 
 class TruthsError(ValueError):
     """A file of truths cannot be read. The text names line and column."""
+
+
+class TooManyError(Exception):
+    """More truths than one call may bring. The text says how many may come."""
+
+    def __init__(self) -> None:
+        super().__init__(f"allowed are {MOST} truths and {LARGEST >> 20} MiB of them in one call: send them in parts")
 
 
 class Truth(pydantic.BaseModel):
@@ -85,7 +121,7 @@ class Truth(pydantic.BaseModel):
     attributes: dict[Name, Plain] = pydantic.Field(default_factory=dict)
     """What else is known of the case, for example protected groups: `{"race": "white"}`."""
 
-    at: pydantic.AwareDatetime | None = None
+    at: Moment | None = None
     """When it became true; none means when it is received. The latest counts."""
 
     source: Name = "api"
@@ -97,18 +133,31 @@ class Truth(pydantic.BaseModel):
     confidence: float | None = pydantic.Field(default=None, ge=0, le=1)
 
 
-def pack(truths: Sequence[Truth], received: dt.datetime) -> list[bytes]:
-    """Return truths as they wait in the spool.
+def pack(truths: Iterable[Truth], received: dt.datetime) -> tuple[list[bytes], int]:
+    """Return truths as they wait in the spool, and how many they are. Raises TooManyError.
 
     One that says its time may be sent again: it is known by all that it says. Others are new each time.
     """
     call = uuid.uuid4().hex
-    rows = []
-    for number, truth in enumerate(truths):
+    packed: list[bytes] = []
+    rows: list[dict[str, Any]] = []
+    number = size = 0
+    for number, truth in enumerate(truths, 1):
         said = truth.model_dump(mode="json")
         delivery = f"{call}/{number}" if truth.at is None else digest(said)
         rows.append({**said, "at": said["at"] or received, "received_at": received, "delivery": delivery})
-    return [orjson.dumps(rows[start : start + CHUNK]) for start in range(0, len(rows), CHUNK)]
+        if len(rows) == CHUNK:
+            packed.append(orjson.dumps(rows))
+            rows = []
+            size += len(packed[-1])
+        if number > MOST or size > LARGEST:
+            raise TooManyError
+    if rows:
+        packed.append(orjson.dumps(rows))
+        size += len(packed[-1])
+    if size > LARGEST:
+        raise TooManyError
+    return packed, number
 
 
 def unpack(data: bytes) -> list[dict[str, Any]]:
@@ -141,8 +190,11 @@ def add(connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
     return stored
 
 
-def from_file(data: bytes, content_type: str) -> list[Truth]:
-    """Read truths from CSV or Parquet: columns are the fields of a truth, and `attribute.<name>` for attributes."""
+def from_file(data: bytes, content_type: str) -> Iterator[Truth]:
+    """Read truths from CSV or Parquet: columns are the fields of a truth, and `attribute.<name>` for attributes.
+
+    They come one by one: all of a file at once would take a hundred times its size. Raises TruthsError on the way.
+    """
     rows: Iterable[dict[str, Any]]
     if content_type == MIME_CSV:
         rows = _csv(data)
@@ -151,23 +203,22 @@ def from_file(data: bytes, content_type: str) -> list[Truth]:
     else:
         msg = f"content type {content_type or '(none)'}: wanted {MIME_CSV} or {MIME_PARQUET}"
         raise TruthsError(msg)
-    found = []
     for number, row in enumerate(rows, 1):
         attributes = {name.removeprefix(ATTRIBUTE): row.pop(name) for name in list(row) if name.startswith(ATTRIBUTE)}
         attributes = {name: value for name, value in attributes.items() if value is not None}
         try:
-            found.append(Truth.model_validate({**row, "attributes": attributes}))
+            yield Truth.model_validate({**row, "attributes": attributes})
         except pydantic.ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"]))
             msg = f"row {number}: {place}: {first['msg']}"
             raise TruthsError(msg) from error
-    return found
 
 
 def _csv(data: bytes) -> Iterable[dict[str, Any]]:
     try:
-        reader = csv.DictReader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True)
+        text = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
+        reader = csv.DictReader(text, strict=True)
         for row in reader:
             if None in row:
                 msg = f"line {reader.line_num}: more values than columns"
@@ -188,7 +239,11 @@ def _parquet(data: bytes) -> Iterable[dict[str, Any]]:
     from pyarrow import parquet
 
     try:
-        for batch in parquet.ParquetFile(pa.BufferReader(data)).iter_batches():
+        file = parquet.ParquetFile(pa.BufferReader(data))
+        if file.metadata.num_rows > MOST:
+            raise TooManyError
+        # Few at a time: a long text is in the file once, however many rows have it.
+        for batch in file.iter_batches(batch_size=16):
             for row in batch.to_pylist():
                 yield {name: value for name, value in row.items() if not _is_missing(value)}
     except (pa.ArrowException, OSError) as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DatabaseError, DataError, IntegrityError, InterfaceError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from platform_runtime.prediction_log import metrics, schema, truths
 from platform_runtime.prediction_log.events import Event
@@ -50,10 +50,13 @@ class Writer(threading.Thread):
                         schema.upgrade(connection, self._reader)
                     self.upgraded.set()
                 position = self._step(position)
-            except (DatabaseError, InterfaceError) as error:
+            except Exception as error:  # events wait in the spool, whatever it is
                 metrics.DATABASE_UP.set(0)
-                if told != (told := str(error.orig)):
-                    log.warning("the database cannot be written to, events wait: %s", told.strip())
+                metrics.WRITE_FAILURES.inc()
+                if told != (told := str(getattr(error, "orig", error)).strip()):
+                    # What no database says is a mistake of ours, and its place is worth knowing.
+                    ours = not isinstance(error, SQLAlchemyError)
+                    log.warning("the database cannot be written to, events wait: %s", told, exc_info=ours)
                 self._stopped.wait(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
             else:
@@ -127,7 +130,8 @@ def _divided(
         return Outcome()
     try:
         return write(items)
-    except (DataError, IntegrityError, RecursionError) as error:
+    # The last two are the driver's, about values that the database has and Python has not.
+    except (DataError, IntegrityError, RecursionError, ValueError, ArithmeticError) as error:
         if len(items) == 1:
             return give_up(items[0], f"the database refuses it: {error}")
     middle = len(items) // 2

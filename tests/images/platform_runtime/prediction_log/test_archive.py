@@ -7,7 +7,9 @@ import json
 import os
 import socket
 import subprocess
+import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,15 +18,18 @@ import httpx
 import pyarrow.fs
 import pytest
 import sqlalchemy
+from platform_runtime.prediction_log import archive as archiving
 from platform_runtime.prediction_log import schema, truths
 from platform_runtime.prediction_log.archive import Archive, Bucket
 from platform_runtime.prediction_log.events import from_http
-from platform_runtime.prediction_log.housekeeping import retain
+from platform_runtime.prediction_log.housekeeping import Housekeeping, retain
 from platform_runtime.prediction_log.marking import Marking
 from platform_runtime.prediction_log.replay import replay_archive, replay_dead_letters
 from platform_runtime.prediction_log.settings import Settings
 from platform_runtime.prediction_log.storing import Store
 from platform_runtime.prediction_log.writer import write_events, write_truths
+from pyarrow import parquet
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from mlops import toolchain
 from tests.support.prediction_log import Database, answer, ask, headers
@@ -117,7 +122,7 @@ def log(
 
 def tell(engine: sqlalchemy.Engine, request_id: str, value: Any) -> None:
     truth = truths.Truth(request_id=request_id, value=value, attributes={"race": "a"})
-    rows = [row for record in truths.pack([truth], dt.datetime.now(dt.UTC)) for row in truths.unpack(record)]
+    rows = [row for record in truths.pack([truth], dt.datetime.now(dt.UTC))[0] for row in truths.unpack(record)]
     write_truths(engine, rows, STORE)
 
 
@@ -134,13 +139,13 @@ def test_files_are_partitioned_by_what_people_ask_for(engine: sqlalchemy.Engine,
     assert {(file.model, file.version, file.day) for file in found} == {("loan", "3", DAY), ("loan", "4", DAY)}
     (third,) = [file for file in found if file.version == "3"]
     assert third.path.startswith("predictions/model=loan/version=3/day=2026-03-01/20")
-    rows = archive.bucket.read(third.path)
+    rows = list(archive.bucket.read(third.path))
     assert [(row["request_id"], row["row"]) for row in rows] == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
     assert json.loads(rows[0]["inputs"]) == {"income": 2.5, "race": "a"}
     assert json.loads(rows[0]["output"]) == [0.25, 1.75]
     assert rows[0]["latency_ms"] == 150.0
     (of_truths,) = archive.bucket.find("truths", **EVER)
-    assert json.loads(archive.bucket.read(of_truths.path)[0]["attributes"]) == {"race": "a"}
+    assert json.loads(next(archive.bucket.read(of_truths.path))["attributes"]) == {"race": "a"}
     assert archive.run() == {"predictions": 0, "truths": 0}
 
 
@@ -172,7 +177,7 @@ def test_an_answer_is_waited_for_but_not_for_ever(
     assert archive.run()["predictions"] == 2
     log(engine, "a", kinds=("response",))
     assert archive.run()["predictions"] == 2
-    newest = archive.bucket.read(archive.bucket.find("predictions", **EVER)[0].path)
+    newest = list(archive.bucket.read(archive.bucket.find("predictions", **EVER)[0].path))
     assert all(row["output"] for row in newest)
     database.run("TRUNCATE requests CASCADE")
     assert replay_archive(engine, archive.bucket, **EVER)["restored"] == 1
@@ -254,9 +259,9 @@ def test_a_file_that_was_changed_is_not_believed(
     log(engine, "a", "b")
     archive.run()
     (file,) = archive.bucket.find("predictions", **EVER)
-    rows = archive.bucket.read(file.path)
+    rows = list(archive.bucket.read(file.path))
     rows[0]["output"] = "[1.0, 0.0]"
-    archive.bucket.write(file.path, pyarrow.Table.from_pylist(rows))
+    archive.bucket.write(file.path, [pyarrow.Table.from_pylist(rows)])
     database.run("TRUNCATE requests CASCADE")
     done = replay_archive(engine, archive.bucket, **EVER)
     assert (done["restored"], done["damaged"]) == (1, 1)
@@ -274,6 +279,108 @@ def test_only_what_is_asked_for_is_brought_back(
     before = {"since": dt.date.min, "until": DAY - dt.timedelta(days=1)}
     assert replay_archive(engine, archive.bucket, model=None, version=None, **before)["files"] == 0
     assert database.query("SELECT request_id FROM requests") == [("b",)]
+
+
+def test_a_file_is_written_and_read_in_parts(
+    engine: sqlalchemy.Engine, archive: Archive, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archiving, "PART_ROWS", 3)
+    log(engine, *"abcdefg")
+    tell(engine, "a", 1)
+    tell(engine, "b", 2)
+    assert archive.run() == {"predictions": 14, "truths": 2}
+    assert sorted(database.query("SELECT kind, rows FROM archives")) == [("predictions", 14), ("truths", 2)]
+    (file,) = archive.bucket.find("predictions", **EVER)
+    with parquet.ParquetFile(file.path, filesystem=archive.bucket.files) as found:
+        assert [found.metadata.row_group(group).num_rows for group in range(found.num_row_groups)] == [3, 3, 3, 3, 2]
+    before = contents(database)
+    database.run("TRUNCATE requests, truths, archives CASCADE")
+    done = replay_archive(engine, archive.bucket, **EVER)
+    assert done == {"files": 2, "restored": 7, "present": 0, "damaged": 0, "truths": 2}
+    assert contents(database) == before
+    assert sorted(database.query("SELECT kind, rows FROM archives")) == [("predictions", 14), ("truths", 2)]
+
+
+def test_memory_does_not_grow_with_a_files_rows(
+    engine: sqlalchemy.Engine, tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archiving, "PART_BYTES", 1 << 20)
+    log(engine, "many")
+    database.run(
+        "INSERT INTO predictions SELECT request_id, number, at, model, version,"
+        " jsonb_build_object('text', repeat('x', 2000)), output FROM predictions, generate_series(2, 7999) AS number"
+        " WHERE row = 0"
+    )
+    archive = Archive(engine, Bucket(tmp_path.as_uri()))
+    tracemalloc.start()
+    try:
+        assert archive.run()["predictions"] == 8000
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+        tracemalloc.reset_peak()
+        (file,) = archive.bucket.find("predictions", **EVER)
+        assert sum(1 for _ in archive.bucket.read(file.path)) == 8000
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_file_that_is_not_finished_is_not_there(tmp_path: Path) -> None:
+    def parts() -> Iterator[pyarrow.Table]:
+        yield pyarrow.table({"a": [1]})
+        raise ConnectionError("the database is away")
+
+    bucket = Bucket(tmp_path.as_uri())
+    with pytest.raises(ConnectionError):
+        bucket.write("predictions/a.parquet", parts())
+    assert list(tmp_path.rglob("*.parquet")) == []
+
+
+@pytest.mark.timeout(60)
+def test_work_goes_on_whatever_goes_wrong(
+    engine: sqlalchemy.Engine, database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log(engine, "a")
+    upgraded = threading.Event()
+    upgraded.set()
+    archive = Archive(engine, Bucket(tmp_path.as_uri()))
+    worker = Housekeeping(engine, archive, settings(archive_seconds=0.01), upgraded)
+    troubles: list[Exception] = [ValueError("year 10000 is out of range"), PoolTimeoutError("no connection")]
+    run = archive.run
+
+    def run_later() -> dict[str, int]:
+        if troubles:
+            raise troubles.pop()
+        return run()
+
+    monkeypatch.setattr(archive, "run", run_later)
+    # What is only counted fails each time, as under a statement timeout, and nothing else waits for it.
+    database.run("INSERT INTO dead_letters VALUES ('k', 'request', 'a', 's', 'r', now(), '')")
+    database.run("ALTER TABLE dead_letters RENAME TO elsewhere")
+    database.run("CREATE VIEW dead_letters AS SELECT * FROM elsewhere WHERE 1 / (random() * 0)::int = 1")
+    worker.start()
+    while worker.is_alive() and not database.query("SELECT object FROM archives WHERE object IS NOT NULL"):
+        pass
+    assert worker.is_alive()
+    worker.stop()
+
+
+def test_dead_letters_that_are_still_refused_hold_up_no_others(engine: sqlalchemy.Engine, database: Database) -> None:
+    for table in ("requests", "truths"):
+        database.run(f"ALTER TABLE {table} ADD CONSTRAINT refuses CHECK (request_id NOT IN ('a', 'b'))")
+    log(engine, "a", "b")
+    tell(engine, "a", 1)
+    tell(engine, "b", 1)
+    assert database.query("SELECT count(*) FROM dead_letters") == [(6,)]
+    for table in ("requests", "truths"):
+        database.run(f"ALTER TABLE {table} DROP CONSTRAINT refuses")
+        database.run(f"ALTER TABLE {table} ADD CONSTRAINT refuses CHECK (request_id <> 'a')")
+    assert replay_dead_letters(engine, STORE, dt.datetime(2000, 1, 1, tzinfo=dt.UTC), NEVER) == {
+        "letters": 6,
+        "stored": 3,
+    }
+    assert database.query("SELECT request_id FROM requests") == [("b",)]
+    assert database.query("SELECT request_id FROM truths") == [("b",)]
+    assert database.query("SELECT request_id, count(*) FROM dead_letters GROUP BY 1") == [("a", 3)]
 
 
 def test_dead_letters_that_can_be_read_by_now_are_predictions(engine: sqlalchemy.Engine, database: Database) -> None:

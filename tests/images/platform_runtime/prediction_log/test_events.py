@@ -123,7 +123,9 @@ def test_bytes_that_are_no_text_are_refused() -> None:
         from_http([(b"ce-specversion", b"1.0"), (b"ce-id", b"\xff")], b"", NOW)
 
 
-@pytest.mark.parametrize("said", ["", "yesterday", "2126-01-01T00:00:00Z"])
+@pytest.mark.parametrize(
+    "said", ["", "yesterday", "2126-01-01T00:00:00Z", "0001-01-01T00:00:00+02:00", "1969-12-31T23:59:59Z"]
+)
 def test_a_time_that_cannot_be_is_when_it_was_received(said: str) -> None:
     assert received(time=said).at.timestamp() == NOW
 

@@ -104,7 +104,8 @@ def test_dead_letters_are_kept_counted_and_brought_back(collector: Collector, cl
     (found,) = client.get("/v1/dead-letters").json()
     assert found["request_id"] == "unreadable"
     assert found["reason"].startswith("the body is not JSON")
-    assert found["letter"].endswith("no JSON")
+    assert found.keys() == {"key", "kind", "request_id", "service", "reason", "at", "size"}
+    assert found["size"] > len(b"no JSON")
     assert collector.metric("prediction_log_events_total", kind="request", outcome="dead") == 1
     while collector.metric("prediction_log_dead_letters") != 1:
         pass
@@ -130,6 +131,7 @@ def test_files_are_written_by_themselves_and_read_again(collector: Collector, cl
         ([{"request_id": "a", "value": 1}, {"request_id": "b"}], "1.value"),
         ([{"request_id": "a", "value": 1, "colour": "red"}], "0.colour"),
         ({"request_id": "a", "value": 1}, ""),
+        ([{"request_id": "a", "value": 1, "at": "9999-12-31T23:59:59-02:00"}], "0.at"),
     ],
 )
 def test_truths_are_taken_all_or_none(client: httpx.Client, truths: object, place: str) -> None:

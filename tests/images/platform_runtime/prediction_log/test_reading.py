@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
+from platform_runtime.prediction_log import reading
 from platform_runtime.prediction_log.reading import served, windows
 
 from tests.support.prediction_log import Collector, Database, Server, answer
@@ -61,6 +62,25 @@ def test_served_tells_what_there_is(url: str) -> None:
     assert found == {("loan", "3"): ROWS, ("loan", "4"): 1, ("loan", ""): 1}
     (first, last) = next((first, last) for _, version, first, last, _ in served(url) if version == "3")
     assert SINCE <= first <= last < UNTIL
+
+
+def test_served_reads_no_further_back_than_it_is_asked(url: str) -> None:
+    ((_, _, _, last, _),) = [found for found in served(url) if found[1] == "3"]
+    assert served(url, SINCE) == served(url)
+    assert served(url, last + dt.timedelta(seconds=1)) == []
+
+
+def test_a_question_that_takes_too_long_is_given_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import sqlalchemy
+
+    monkeypatch.setattr(reading, "SECONDS", {"windows": 0.1, "served": 0.1})
+    owner = sqlalchemy.create_engine(url.replace(url.partition("://")[2].partition("@")[0], "postgres"))
+    with owner.begin() as connection:
+        connection.execute(sqlalchemy.text("LOCK TABLE predictions"))
+        for ask in (lambda: served(url), lambda: list(windows(url, "loan", "3", SINCE, UNTIL))):
+            with pytest.raises(sqlalchemy.exc.OperationalError, match="statement timeout"):
+                ask()
+    owner.dispose()
 
 
 @pytest.mark.parametrize("chunk", [7, 1000])

@@ -7,17 +7,28 @@ import io
 from collections.abc import Callable
 from typing import Any
 
+import httpx
 import pyarrow as pa
 import pydantic
 import pytest
 import sqlalchemy
+from platform_runtime.prediction_log import acceptance, truths
 from platform_runtime.prediction_log.marking import Marking
 from platform_runtime.prediction_log.storing import Store
-from platform_runtime.prediction_log.truths import MIME_CSV, MIME_PARQUET, Truth, TruthsError, from_file, pack, unpack
+from platform_runtime.prediction_log.truths import (
+    MIME_CSV,
+    MIME_PARQUET,
+    TooManyError,
+    Truth,
+    TruthsError,
+    from_file,
+    pack,
+    unpack,
+)
 from platform_runtime.prediction_log.writer import write_truths
 from pyarrow import parquet
 
-from tests.support.prediction_log import Database
+from tests.support.prediction_log import Collector, Database
 
 RECEIVED = dt.datetime(2026, 3, 2, tzinfo=dt.UTC)
 
@@ -26,8 +37,8 @@ Tell = Callable[..., Any]
 
 @pytest.fixture
 def tell(engine: sqlalchemy.Engine) -> Tell:
-    def tell(*truths: dict[str, Any]) -> Any:
-        packed = pack([Truth.model_validate({"request_id": "a", **truth}) for truth in truths], RECEIVED)
+    def tell(*said: dict[str, Any]) -> Any:
+        packed, _ = pack([Truth.model_validate({"request_id": "a", **truth}) for truth in said], RECEIVED)
         return write_truths(
             engine, [row for record in packed for row in unpack(record)], Store(Marking({}, b"key"), b"key")
         ).events
@@ -109,7 +120,7 @@ def test_a_file_of_parquet() -> None:
     ]
     file = io.BytesIO()
     parquet.write_table(pa.Table.from_pylist(rows), file)
-    assert from_file(file.getvalue(), MIME_PARQUET) == [
+    assert list(from_file(file.getvalue(), MIME_PARQUET)) == [
         Truth(request_id="a", row=0, value=1, attributes={"race": "white"}),
         Truth(request_id="b", value=0),
     ]
@@ -130,7 +141,47 @@ def test_a_file_of_parquet() -> None:
 )
 def test_a_file_that_cannot_be_read_says_where(data: bytes, content_type: str, problem: str) -> None:
     with pytest.raises(TruthsError, match=problem):
-        from_file(data, content_type)
+        list(from_file(data, content_type))
+
+
+def test_a_file_is_read_no_further_than_a_call_may_bring(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(truths, "MOST", 600)
+    assert pack(from_file(b"request_id,value\n" + b"a,1\n" * 600, MIME_CSV), RECEIVED)[1] == 600
+    # What comes after the last one that is allowed is not looked at: it may be gigabytes.
+    with pytest.raises(TooManyError, match="allowed are 600 truths"):
+        pack(from_file(b"request_id,value\n" + b"a,1\n" * 20_000 + b"a,\xff\n", MIME_CSV), RECEIVED)
+    file = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist([{"request_id": "a", "value": 1}] * 601), file)
+    with pytest.raises(TooManyError):
+        next(from_file(file.getvalue(), MIME_PARQUET))
+
+
+@pytest.mark.backend
+def test_more_than_a_call_may_bring_is_refused_with_the_number(collector: Collector) -> None:
+    collector.start()
+    csv = b"request_id,value\n" + b"a,1\n" * truths.MOST
+    json = [{"request_id": "a", "value": 1}] * (truths.MOST + 1)
+    url, headers = f"{collector.url}/v1/truths/file", {"content-type": MIME_CSV}
+    for refused in (
+        httpx.post(url, content=csv + b"a,1\n", headers=headers, timeout=60),
+        httpx.post(f"{collector.url}/v1/truths", json=json, timeout=60),
+    ):
+        assert refused.status_code == 413
+        assert "allowed are 50000 truths" in refused.json()["detail"]
+        assert "send them in parts" in refused.json()["detail"]
+    assert httpx.post(url, content=csv, headers=headers, timeout=60).json() == {"accepted": truths.MOST}
+
+
+@pytest.mark.parametrize("rows", [3, 1000])
+def test_truths_may_not_take_all_that_may_wait(monkeypatch: pytest.MonkeyPatch, rows: int) -> None:
+    monkeypatch.setattr(truths, "LARGEST", 1000)
+    with pytest.raises(TooManyError, match="send them in parts"):
+        pack(from_file(b"request_id,value\n" + b"a,%s\n" % (b"x" * 300) * rows, MIME_CSV), RECEIVED)
+
+
+def test_what_a_call_may_bring_can_wait_for_the_disk() -> None:
+    assert truths.LARGEST * 2 <= acceptance.WAITING_BYTES
+    assert truths.MOST * 1000 > truths.LARGEST > truths.MOST * 400, "one of the two limits says nothing"
 
 
 @pytest.mark.parametrize(
@@ -143,6 +194,8 @@ def test_a_file_that_cannot_be_read_says_where(data: bytes, content_type: str, p
         ({"kind": "guess"}, "kind"),
         ({"confidence": 2}, "confidence"),
         ({"value": "\0"}, "character NUL"),
+        ({"at": "0001-01-01T00:00:00+02:00"}, "at\n.*from 1970 to 2200"),
+        ({"at": "9999-12-31T23:59:59-02:00"}, "at\n.*from 1970 to 2200"),
         ({"attributes": {"a": ["\0"]}}, "character NUL"),
     ],
 )
