@@ -24,6 +24,7 @@ REST = "other"
 
 METRICS: dict[str, tuple[str, tuple[str, ...]]] = {
     "model_window_rows": ("Predictions in the window.", ()),
+    "model_window_probe_rows": ("Rows left out of the window: ids of their requests begin with probe-.", ()),
     "model_window_labelled_rows": ("Predictions that a label came for.", ()),
     "model_reference_rows": ("Rows that the profile is made from; 0 where the version has none.", ()),
     "model_quality_ratio": (
@@ -89,6 +90,7 @@ class _Reports(Collector):
 
 def _samples(report: Report, cap: int) -> Iterator[Sample]:
     yield "model_window_rows", (), report.rows
+    yield "model_window_probe_rows", (), report.probe_rows
     yield "model_window_labelled_rows", (), report.labelled_rows
     yield "model_reference_rows", (), report.reference_rows
     yield from _optional("model_drift_share", report.drift_share)

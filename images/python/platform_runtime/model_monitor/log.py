@@ -34,7 +34,7 @@ SELECT DISTINCT ON (p.request_id, p.row)
        p.output, t.value, t.attributes, extract(epoch FROM t.received_at - p.at)::double precision
 FROM truths t JOIN predictions p ON p.request_id = t.request_id AND (t.row = p.row OR t.row IS NULL)
 WHERE p.model = :model AND p.version = :version AND p.at >= :since AND p.at < :until
-  AND t.kind = 'label' AND NOT t.superseded
+  AND t.kind = 'label' AND NOT t.superseded AND NOT starts_with(p.request_id, :probe)
 ORDER BY p.request_id, p.row, t.row NULLS LAST
 """
 """What is said of one row counts before what is said of the whole request."""
@@ -49,7 +49,14 @@ CROSS JOIN LATERAL (SELECT CASE jsonb_typeof(entry.value)
   WHEN 'boolean' THEN (entry.value = 'true'::jsonb)::int END AS number) AS read
 WHERE r.model = :model AND r.version = :version AND r.at >= :since AND r.at < :until
   AND t.kind = :kind AND NOT t.superseded AND number IS NOT NULL
+  AND NOT starts_with(r.request_id, :probe)
 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT :most
+"""
+
+
+PROBES = """
+SELECT count(*) FROM predictions
+WHERE model = :model AND version = :version AND at >= :start AND at < :until AND starts_with(request_id, :probe)
 """
 
 
@@ -60,11 +67,14 @@ class LogError(Exception):
 class Log(Protocol):
     """Where windows come from."""
 
-    def served(self) -> list[Served]:
-        """Return the versions that the log knows."""
+    def served(self, since: dt.datetime) -> list[Served]:
+        """Return the versions that have predictions from a time on, and how many since then."""
 
     def predictions(self, window: Window) -> Iterator[pd.DataFrame]:
         """Return the predictions of a window in chunks, with columns `input.…` and `output.…`."""
+
+    def probes(self, window: Window) -> int:
+        """Return how many rows of a window are of probes, which `predictions` and all else leave out."""
 
     def truths(self, window: Window) -> Iterator[pd.DataFrame]:
         """Return the answers that truths came for: `output.…`, `label`, `attribute.…`, `delay` in seconds."""
@@ -81,14 +91,19 @@ class PredictionLog:
         # Connections are made and closed each time: minutes lie between two measurements.
         self._engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=TIMEOUT)
 
-    def served(self) -> list[Served]:
+    def served(self, since: dt.datetime) -> list[Served]:
         with _told():
-            return reading.served(self._url)
+            return reading.served(self._url, since)
 
     def predictions(self, window: Window) -> Iterator[pd.DataFrame]:
         with _told():
             for part in reading.windows(self._url, window.model, window.version, window.start, window.end, chunk=CHUNK):
                 yield part[~part["request_id"].str.startswith(PROBE)]
+
+    def probes(self, window: Window) -> int:
+        with _told(), self._engine.connect() as connection:
+            values = {**_limits(window), "start": window.start}
+            return int(connection.execute(sqlalchemy.text(PROBES), values).scalar_one())
 
     def truths(self, window: Window) -> Iterator[pd.DataFrame]:
         with _told(), self._engine.connect().execution_options(yield_per=CHUNK) as connection:
@@ -108,6 +123,7 @@ def _limits(window: Window) -> Mapping[str, Any]:
         "version": window.version,
         "since": window.labels_since,
         "until": window.end,
+        "probe": PROBE,
     }
 
 

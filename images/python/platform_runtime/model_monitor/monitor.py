@@ -78,7 +78,7 @@ class Monitor:
             self.last_attempt = end
             before = self._failed()
             try:
-                served = self._log.served()
+                served = self._log.served(end - self.settings.window)
             except LogError as error:
                 self._count("log", str(error))
                 return []
@@ -131,13 +131,19 @@ class Monitor:
         except NoReferenceError as error:
             self._count("no_reference", str(error))
             rows = sum(len(chunk) for chunk in self._log.predictions(window))
-            return Report(window=window, rows=rows, minimum_rows=self.settings.limits.minimum_rows)
+            return Report(
+                window=window,
+                rows=rows,
+                probe_rows=self._log.probes(window),
+                minimum_rows=self.settings.limits.minimum_rows,
+            )
         return measure(
             window,
             reference.profile,
             self._log.predictions(window),
             self._log.truths(window),
             limits=self.settings.limits,
+            probe_rows=self._log.probes(window),
             figures={kind: self._log.figures(window, kind) for kind in ("business", "feedback")},
             run_id=reference.run_id,
         )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import mlflow
 import pydantic
 from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from platform_runtime.model_monitor.profile import PATH
 from platform_runtime.model_monitor.reference import Profile
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["NoReferenceError", "Reference", "Registry", "RegistryError", "report_path"]
 
-ABSENT = ErrorCode.Name(RESOURCE_DOES_NOT_EXIST)
+ABSENT = {ErrorCode.Name(code) for code in (RESOURCE_DOES_NOT_EXIST, INVALID_PARAMETER_VALUE)}
+"""What MLflow says of a version that it has not, and of one that it can never have."""
 
 
 class RegistryError(Exception):
@@ -72,6 +73,10 @@ class Registry:
         return path
 
     def _read(self, model: str, version: str) -> Reference:
+        if not (model and version):
+            # As of a server that knows nothing of MLflow; the registry is not asked for what has no name.
+            msg = f"model {model or '(none)'} version {version or '(none)'} is not of the registry"
+            raise NoReferenceError(msg)
         try:
             run_id = self._client.get_model_version(model, version).run_id
             if not run_id:
@@ -84,7 +89,7 @@ class Registry:
             with tempfile.TemporaryDirectory() as scratch:
                 text = Path(self._client.download_artifacts(run_id, PATH, scratch)).read_text()
         except MlflowException as error:
-            if error.error_code == ABSENT:
+            if error.error_code in ABSENT:
                 msg = f"the registry has no version {version} of {model}"
                 raise NoReferenceError(msg) from error
             msg = f"{self._uri}: {model} version {version}: {error}"

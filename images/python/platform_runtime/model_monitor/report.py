@@ -78,6 +78,9 @@ class Report(_Part):
     window: Window
     run_id: str = ""
     rows: int = 0
+    probe_rows: int = 0
+    """Rows of the window that are left out of everything, because the ids of their requests are those of probes."""
+
     labelled_rows: int = 0
     minimum_rows: int = 0
     reference_rows: int = 0
@@ -113,6 +116,7 @@ def measure(
     truths: Iterable[pd.DataFrame],
     *,
     limits: Limits,
+    probe_rows: int = 0,
     figures: Mapping[str, dict[str, Figure]] | None = None,
     run_id: str = "",
 ) -> Report:
@@ -130,6 +134,7 @@ def measure(
         window=window,
         run_id=run_id,
         rows=counted.rows,
+        probe_rows=probe_rows,
         labelled_rows=truth.labelled,
         minimum_rows=limits.minimum_rows,
         reference_rows=profile.rows,

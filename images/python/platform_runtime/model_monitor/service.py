@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from platform_runtime.model_monitor.monitor import Monitor
 
 __all__ = ["STUCK", "Asked", "Measured", "application"]
+
+SAY = logging.getLogger("model_monitor")
 
 STUCK = dt.timedelta(minutes=30)
 """A measurement that takes longer hangs: Kubernetes starts the server anew."""
@@ -60,7 +63,12 @@ def application(monitor: Monitor, now: Callable[[], dt.datetime] = _now) -> Fast
 
 def _measure(monitor: Monitor, stopped: threading.Event) -> None:
     while not stopped.is_set():
-        monitor.run()
+        try:
+            monitor.run()
+        except Exception:  # noqa: BLE001 (logged with its place and counted)
+            # The next measurement may go well; without this thread there would be none.
+            SAY.exception("nothing can be measured")
+            monitor.failures["measure"] += 1
         stopped.wait(monitor.settings.interval.total_seconds())
 
 

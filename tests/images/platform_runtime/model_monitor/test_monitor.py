@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 import pytest
@@ -55,22 +56,33 @@ class MemoryLog:
     labelled: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
     last: dict[tuple[str, str], dt.datetime] = field(default_factory=dict)
     windows: list[Window] = field(default_factory=list)
+    probe_rows: int = 0
     down: bool = False
+    broken: bool = False
 
     def put(self, version: str, rows: pd.DataFrame, model: str = "loan") -> None:
         self.rows[model, version] = rows
         self.labelled[model, version] = rows.assign(delay=60.0)
         self.last[model, version] = self.clock()
 
-    def served(self) -> list[Served]:
+    def served(self, since: dt.datetime) -> list[Served]:
         if self.down:
             raise LogError("the prediction log cannot be read: refused")
-        return [(*key, self.last[key], self.last[key], len(rows)) for key, rows in self.rows.items()]
+        if self.broken:
+            raise ValueError("year -1 is out of range")
+        return [
+            (*key, self.last[key], self.last[key], len(rows))
+            for key, rows in self.rows.items()
+            if self.last[key] >= since
+        ]
 
     def predictions(self, window: Window) -> Iterator[pd.DataFrame]:
         self.windows.append(window)
         rows = self.rows[window.model, window.version]
         yield from (rows.iloc[first : first + 100] for first in range(0, len(rows), 100))
+
+    def probes(self, _window: Window) -> int:
+        return self.probe_rows
 
     def truths(self, window: Window) -> Iterator[pd.DataFrame]:
         yield self.labelled[window.model, window.version]
@@ -245,6 +257,14 @@ def test_reports_are_kept_from_time_to_time_and_when_asked(house: House, rows: p
     assert report_path(house.runs.stored[0]) == "monitoring/20260301T110000Z-20260301T120000Z.json"
 
 
+@pytest.mark.parametrize("version", ["1", "3"])
+def test_probes_that_are_left_out_can_be_seen(house: House, rows: pd.DataFrame, version: str) -> None:
+    house.log.put(version, rows)
+    house.log.probe_rows = 7
+    house.monitor.run()
+    assert house.value("model_window_probe_rows", model="loan", version=version) == 7
+
+
 def test_a_version_without_a_profile_is_named(house: House, rows: pd.DataFrame) -> None:
     house.log.put("3", rows)
     house.monitor.run()
@@ -331,6 +351,23 @@ def test_the_server_measures_by_itself(house: House, rows: pd.DataFrame) -> None
         while client.get("/v1/reports/loan/1").status_code == 404:
             pass
     assert house.monitor.last_success == NOON
+
+
+def test_the_server_goes_on_measuring_after_a_mistake(house: House, rows: pd.DataFrame) -> None:
+    house.log.put("1", rows)
+    house.log.broken = True
+    house.monitor.settings = replace(SETTINGS, interval=dt.timedelta(milliseconds=1))
+    with TestClient(application(house.monitor, house.clock)) as client:
+        while not house.monitor.failures["measure"] and measuring():
+            pass
+        house.log.broken = False
+        while client.get("/v1/reports/loan/1").status_code == 404 and measuring():
+            pass
+    assert house.monitor.last_success == NOON
+
+
+def measuring() -> bool:
+    return any(thread.name == "measuring" for thread in threading.enumerate())
 
 
 def test_a_model_that_answers_with_classes(house: House) -> None:

@@ -155,7 +155,7 @@ def predicted(
 def told(owner: Engine, *found: truths.Truth) -> None:
     """Put truths in as the collector does."""
     with owner.begin() as connection:
-        for packed in truths.pack(list(found), dt.datetime.now(dt.UTC)):
+        for packed in truths.pack(found, dt.datetime.now(dt.UTC))[0]:
             truths.add(connection, truths.unpack(packed))
 
 
@@ -216,12 +216,22 @@ def test_labels_come_with_what_was_answered(owner: Engine, reader: str, loans: L
 def test_predictions_come_as_they_were_and_without_probes(owner: Engine, reader: str, loans: Loans) -> None:
     rows = loans.held_out.head(30)
     predicted(owner, rows, loans.predict(rows))
-    predicted(owner, rows.head(10), loans.predict(rows.head(10)), prefix="probe-")
-    found = pd.concat(PredictionLog(reader).predictions(window()))
+    probes = predicted(owner, rows.head(10), loans.predict(rows.head(10)), prefix="probe-")
+    told(
+        owner,
+        truths.Truth(request_id=probes[0], value=1),
+        truths.Truth(request_id=probes[0], kind="business", value=5),
+    )
+    log = PredictionLog(reader)
+    assert log.probes(window()) == 10
+    assert list(log.truths(window())) == []
+    assert log.figures(window(), "business") == {}
+    found = pd.concat(log.predictions(window()))
     assert sorted(found["input.appinc"]) == sorted(rows["appinc"])
     assert sorted(found["output.1"]) == sorted(loans.predict(rows)[:, 1])
-    ((model, version, _, _, number),) = PredictionLog(reader).served()
+    ((model, version, _, last, number),) = log.served(window().start)
     assert (model, version, number) == (MODEL, "1", 40)
+    assert log.served(last + dt.timedelta(seconds=1)) == []
 
 
 def test_figures_are_the_numbers_among_truths(owner: Engine, reader: str, loans: Loans) -> None:
@@ -243,7 +253,12 @@ def test_figures_are_the_numbers_among_truths(owner: Engine, reader: str, loans:
 
 def test_a_database_that_is_away_is_named() -> None:
     log = PredictionLog(f"postgresql://nobody:x@127.0.0.1:{free_port()}/none")
-    for ask in (log.served, lambda: list(log.predictions(window())), lambda: list(log.truths(window()))):
+    for ask in (
+        lambda: log.served(window().start),
+        lambda: log.probes(window()),
+        lambda: list(log.predictions(window())),
+        lambda: list(log.truths(window())),
+    ):
         with pytest.raises(LogError, match="the prediction log cannot be read"):
             ask()
 
@@ -258,10 +273,18 @@ def test_profiles_are_found_and_reasons_are_told(tracking: str, profile: Profile
         registry.reference(MODEL, bare)
     with pytest.raises(NoReferenceError, match="the registry has no version 99 of loan"):
         registry.reference(MODEL, "99")
+    with pytest.raises(NoReferenceError, match="the registry has no version latest of loan"):
+        registry.reference(MODEL, "latest")
     spoilt, run = registered(tracking, None)
     mlflow.MlflowClient(tracking, tracking).log_dict(run, {"format": 2}, PATH)
     with pytest.raises(NoReferenceError, match="is no profile"):
         registry.reference(MODEL, spoilt)
+
+
+@pytest.mark.parametrize(("model", "version"), [(MODEL, ""), ("", "1")])
+def test_what_has_no_name_has_no_profile_and_is_not_asked_for(model: str, version: str) -> None:
+    with pytest.raises(NoReferenceError, match=r"model (loan|\(none\)) version (1|\(none\)) is not of the registry"):
+        Registry(f"http://127.0.0.1:{free_port()}").reference(model, version)
 
 
 def test_a_registry_that_is_away_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
