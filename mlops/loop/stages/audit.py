@@ -111,7 +111,8 @@ def verify(context: Context) -> str:
     context.ledger.that(
         STAGE, "exit code", done.returncode == 0, found=done.returncode, wanted=0, source=f"archive sha256 {digest}"
     )
-    return f"{said['checked']['entries']} entries, {said['checked']['evidence']} pieces of evidence"
+    checked = Counter(said["checked"])
+    return f"{checked['entries']} entries, {checked['evidence']} pieces of evidence"
 
 
 def _status(auditor: Auditor, name: str, assessment: dict[str, Any]) -> str:
