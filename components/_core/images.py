@@ -179,11 +179,14 @@ def is_local(text: str) -> bool:
 
 
 def whole(folder: Path) -> list[Path]:
-    """Return every file of a folder but what Python leaves behind. Raises FileNotFoundError when there is none."""
+    """Return every file of a folder but what tools leave behind. Raises FileNotFoundError when there is none."""
     found = sorted(
         file
         for file in folder.rglob("*")
-        if file.is_file() and "__pycache__" not in file.parts and file.suffix != ".pyc"
+        if file.is_file()
+        and file.suffix != ".pyc"
+        # Caches of Python, of type checkers, of whoever: a key has to be the same in every checkout.
+        and not any(part == "__pycache__" or part.startswith(".") for part in file.relative_to(folder).parts)
     )
     if not found:
         msg = f"an image is made of {folder}, and nothing is there"

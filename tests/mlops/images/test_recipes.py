@@ -134,6 +134,8 @@ def test_key_changes_with_every_file_of_a_folder_that_goes_in_whole(recipes: Rec
         keys.append(Recipes(recipes.folder, recipes.toolchain).key("app", Source.REGISTRY_ONLY))
     assert len(set(keys)) == len(keys)
     (tmp_path / "shared/deep/__pycache__/code.cpython-311.pyc").write_text("x")
+    (tmp_path / "shared/.mypy_cache").mkdir()
+    (tmp_path / "shared/.mypy_cache/cache.db").write_text("of a type checker")
     assert Recipes(recipes.folder, recipes.toolchain).key("app", Source.REGISTRY_ONLY) == keys[-1]
 
 
