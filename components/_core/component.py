@@ -11,7 +11,7 @@ import pulumi_kubernetes as kubernetes
 
 from components._core import images, paths
 from components._core.config import ComponentConfig
-from components._core.contracts import Contract, KubernetesCluster
+from components._core.contracts import Contract, KubernetesCluster, MetricsStore
 from components._core.generated import Password
 
 __all__ = ["Component", "Needs", "Promises", "labels"]
@@ -154,6 +154,26 @@ class Component(pulumi.ComponentResource, abc.ABC, Generic[ConfigT]):
                 ],
             },
             opts=self.options(),
+        )
+
+    def scrape(self, namespace: str, *, interval: str | None = None) -> None:
+        """Have `/metrics` at port `http` of the component's Service read, where the order form has a metrics store.
+
+        `interval` is a Prometheus duration; None is the store's own.
+        """
+        metrics = self.needs.get(MetricsStore)
+        if metrics is None:
+            return
+        kubernetes.apiextensions.CustomResource(
+            f"{self.name}-monitor",
+            api_version="monitoring.coreos.com/v1",
+            kind="ServiceMonitor",
+            metadata={"name": self.name, "namespace": namespace, "labels": {**labels(self.name), **metrics.selector}},
+            spec={
+                "selector": {"matchLabels": {"app.kubernetes.io/name": self.name}},
+                "endpoints": [{"port": "http", "path": "/metrics", **({"interval": interval} if interval else {})}],
+            },
+            opts=self.options(depends_on=[metrics.ready]),
         )
 
     def password(self, name: str) -> pulumi.Output[str]:

@@ -41,7 +41,7 @@ class ConformityGateComponent(Component[ConformityGateConfig]):
         self.metadata: Any = {"name": self.name, "namespace": self.namespace, "labels": labels(self.name)}
         self.allow_ingress(self.namespace, self.name, PORT)
         self._controller(self._credentials(), self._account())
-        self._monitor()
+        self.scrape(self.namespace, interval="15s")
         register_rules(self, self.needs.get(MetricsStore), rules.groups())
         return Promises(ConformityGate(mode=self.config.mode))
 
@@ -145,20 +145,3 @@ class ConformityGateComponent(Component[ConformityGateConfig]):
             "GATE_HOLD_SECONDS": str(config.hold),
             "GATE_WITHOUT_ALLOWED": config.without_allowed,
         }
-
-    def _monitor(self) -> None:
-        """Have the controller scraped."""
-        metrics = self.needs.get(MetricsStore)
-        if metrics is None:
-            return
-        kubernetes.apiextensions.CustomResource(
-            f"{self.name}-monitor",
-            api_version="monitoring.coreos.com/v1",
-            kind="ServiceMonitor",
-            metadata={**self.metadata, "labels": {**labels(self.name), **metrics.selector}},
-            spec={
-                "selector": {"matchLabels": {"app.kubernetes.io/name": self.name}},
-                "endpoints": [{"port": "http", "path": "/metrics", "interval": "15s"}],
-            },
-            opts=self.options(depends_on=[metrics.ready]),
-        )

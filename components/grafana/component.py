@@ -55,7 +55,7 @@ class GrafanaComponent(Component[GrafanaConfig]):
             return Promises()
         self.allow_ingress(self.namespace, self.name, PORT)
         server = self._server(self.image)
-        self._monitor()
+        self.scrape(self.namespace, interval="30s")
         return Promises(Dashboards(url=server.id.apply(lambda _: f"http://{self.host}:{PORT}")))
 
     @property
@@ -200,25 +200,6 @@ class GrafanaComponent(Component[GrafanaConfig]):
         urls = {METRICS: self.needs[MetricsStore].url, **({ALERTS: router.url} if router else {})}
         found: pulumi.Output[str] = pulumi.Output.all(**urls).apply(datasources)
         return found
-
-    def _monitor(self) -> None:
-        """Have Grafana scraped."""
-        metrics = self.needs[MetricsStore]
-        kubernetes.apiextensions.CustomResource(
-            f"{self.name}-monitor",
-            api_version="monitoring.coreos.com/v1",
-            kind="ServiceMonitor",
-            metadata={
-                "name": self.name,
-                "namespace": self.namespace,
-                "labels": {**labels(self.name), **metrics.selector},
-            },
-            spec={
-                "selector": {"matchLabels": {"app.kubernetes.io/name": self.name}},
-                "endpoints": [{"port": "http", "path": "/metrics", "interval": "30s"}],
-            },
-            opts=self.options(depends_on=[metrics.ready]),
-        )
 
 
 def datasources(urls: Mapping[str, str]) -> str:

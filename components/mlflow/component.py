@@ -56,7 +56,7 @@ class MlflowComponent(Component[MlflowConfig]):
         bucket = self.needs[ObjectStore].claim(self.config.bucket)
         credentials = self._credentials(database, bucket)
         server = self._server(bucket, credentials, [database.ready, bucket.ready])
-        self._monitor()
+        self.scrape(self.namespace, interval="30s")
         register_rules(self, self.needs.get(MetricsStore), rules.groups(), depends_on=[server])
         # Whoever gets the URL waits for the server that answers there.
         url = server.id.apply(lambda _: f"http://{self.host}:{PORT}")
@@ -204,24 +204,3 @@ class MlflowComponent(Component[MlflowConfig]):
         # every private address by its first digits, and with them the names of others that begin so.
         names = [*service, "localhost", "127.0.0.1", "$(POD_IP)", *self.config.allowed_hosts]
         return [pattern for name in names for pattern in ((name,) if "*" in name else (name, f"{name}:*"))]
-
-    def _monitor(self) -> None:
-        """Have the server scraped."""
-        metrics = self.needs.get(MetricsStore)
-        if metrics is None:
-            return
-        kubernetes.apiextensions.CustomResource(
-            f"{self.name}-monitor",
-            api_version="monitoring.coreos.com/v1",
-            kind="ServiceMonitor",
-            metadata={
-                "name": self.name,
-                "namespace": self.namespace,
-                "labels": {**labels(self.name), **metrics.selector},
-            },
-            spec={
-                "selector": {"matchLabels": {"app.kubernetes.io/name": self.name}},
-                "endpoints": [{"port": "http", "path": "/metrics", "interval": "30s"}],
-            },
-            opts=self.options(depends_on=[metrics.ready]),
-        )

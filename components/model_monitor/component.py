@@ -44,7 +44,7 @@ class ModelMonitorComponent(Component[ModelMonitorConfig]):
         self.allow_ingress(self.namespace, self.name, PORT)
         database = self.needs[PredictionLog].database
         self._server(self._credentials(database, database.users[READER]), database)
-        self._monitor()
+        self.scrape(self.namespace)
         register_rules(self, self.needs.get(MetricsStore), rules.groups(self.config.alerts))
         return Promises()
 
@@ -134,24 +134,3 @@ class ModelMonitorComponent(Component[ModelMonitorConfig]):
             "MODEL_MONITOR_MAX_FEATURES": str(config.max_features),
             "MODEL_MONITOR_THRESHOLDS": config.thresholds.model_dump_json(),
         }
-
-    def _monitor(self) -> None:
-        """Have the program scraped."""
-        metrics = self.needs.get(MetricsStore)
-        if metrics is None:
-            return
-        kubernetes.apiextensions.CustomResource(
-            f"{self.name}-monitor",
-            api_version="monitoring.coreos.com/v1",
-            kind="ServiceMonitor",
-            metadata={
-                "name": self.name,
-                "namespace": self.namespace,
-                "labels": {**labels(self.name), **metrics.selector},
-            },
-            spec={
-                "selector": {"matchLabels": {"app.kubernetes.io/name": self.name}},
-                "endpoints": [{"port": "http", "path": "/metrics"}],
-            },
-            opts=self.options(depends_on=[metrics.ready]),
-        )

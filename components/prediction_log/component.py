@@ -62,7 +62,7 @@ class PredictionLogComponent(Component[PredictionLogConfig]):
             size=self.config.storage,
             protect=self.config.protect,
         )
-        self._monitor()
+        self.scrape(self.namespace, interval="15s")
         register_rules(self, self.needs.get(MetricsStore), rules.groups())
         return Promises(
             PredictionLog(
@@ -148,24 +148,3 @@ class PredictionLogComponent(Component[PredictionLogConfig]):
             "tmp": {"empty_dir": {"size_limit": "64Mi"}},
         }
         return pod_spec([collector], volumes=volumes, termination_grace_period_seconds=60)
-
-    def _monitor(self) -> None:
-        """Have the collector scraped."""
-        metrics = self.needs.get(MetricsStore)
-        if metrics is None:
-            return
-        kubernetes.apiextensions.CustomResource(
-            f"{self.name}-monitor",
-            api_version="monitoring.coreos.com/v1",
-            kind="ServiceMonitor",
-            metadata={
-                "name": self.name,
-                "namespace": self.namespace,
-                "labels": {**labels(self.name), **metrics.selector},
-            },
-            spec={
-                "selector": {"matchLabels": {"app.kubernetes.io/name": self.name}},
-                "endpoints": [{"port": "http", "path": "/metrics", "interval": "15s"}],
-            },
-            opts=self.options(depends_on=[metrics.ready]),
-        )
