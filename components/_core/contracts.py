@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
+from urllib.parse import quote
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -83,6 +84,17 @@ class Database:
 
     users: Mapping[str, Login] = field(default_factory=dict)
     """Users besides the owner, by the names that were claimed."""
+
+    def url(self, login: Login | None = None) -> pulumi.Output[str]:
+        """Return the address with which SQLAlchemy connects by psycopg2, as `login` or else as the owner (secret)."""
+        login = login or Login(self.username, self.password)
+
+        def written(values: list[str]) -> str:
+            host, password = values
+            user, secret = quote(login.username, safe=""), quote(password, safe="")
+            return f"postgresql+psycopg2://{user}:{secret}@{host}:{self.port}/{self.name}"
+
+        return pulumi.Output.secret(pulumi.Output.all(self.host, login.password).apply(written))
 
 
 class ClaimDatabase(Protocol):

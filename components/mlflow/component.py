@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -76,19 +75,11 @@ class MlflowComponent(Component[MlflowConfig]):
         return f"s3://{bucket.name}/{PREFIX}"
 
     def _credentials(self, database: Database, bucket: Bucket) -> kubernetes.core.v1.Secret:
-        def uri(values: list[Any]) -> str:
-            host, password = values
-            user = quote(database.username, safe="")
-            secret = quote(password, safe="")
-            return f"postgresql+psycopg2://{user}:{secret}@{host}:{database.port}/{database.name}"
-
-        address: Any = pulumi.Output.all(database.host, database.password).apply(uri)
-
         return kubernetes.core.v1.Secret(
             f"{self.name}-credentials",
             metadata={"namespace": self.namespace, "labels": labels(self.name)},
             string_data={
-                "backend-store-uri": pulumi.Output.secret(address),
+                "backend-store-uri": database.url(),
                 "webhook-key": self.password("webhooks").apply(
                     # A key of Fernet: 32 bytes, here the digits themselves.
                     lambda digits: base64.urlsafe_b64encode(digits.encode()).decode()

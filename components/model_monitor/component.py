@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
-import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components._core import images
@@ -56,16 +54,10 @@ class ModelMonitorComponent(Component[ModelMonitorConfig]):
         }
 
     def _credentials(self, database: Database, reader: Login) -> kubernetes.core.v1.Secret:
-        def uri(values: list[Any]) -> str:
-            host, password = values
-            user, secret = quote(reader.username, safe=""), quote(password, safe="")
-            return f"postgresql+psycopg2://{user}:{secret}@{host}:{database.port}/{database.name}"
-
-        address: Any = pulumi.Output.all(database.host, reader.password).apply(uri)
         return kubernetes.core.v1.Secret(
             f"{self.name}-credentials",
             metadata={"namespace": self.namespace, "labels": labels(self.name)},
-            string_data={"database-url": pulumi.Output.secret(address)},
+            string_data={"database-url": database.url(reader)},
             opts=self.options(),
         )
 

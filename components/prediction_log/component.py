@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote
 
-import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components._core import images
@@ -86,17 +84,11 @@ class PredictionLogComponent(Component[PredictionLogConfig]):
         return f"http://{self.name}.{self.namespace}.svc.cluster.local:{PORT}"
 
     def _credentials(self, database: Database, bucket: Bucket) -> kubernetes.core.v1.Secret:
-        def uri(values: list[Any]) -> str:
-            host, password = values
-            user, secret = quote(database.username, safe=""), quote(password, safe="")
-            return f"postgresql+psycopg2://{user}:{secret}@{host}:{database.port}/{database.name}"
-
-        address: Any = pulumi.Output.all(database.host, database.password).apply(uri)
         return kubernetes.core.v1.Secret(
             f"{self.name}-credentials",
             metadata={"namespace": self.namespace, "labels": labels(self.name)},
             string_data={
-                "database": pulumi.Output.secret(address),
+                "database": database.url(),
                 "key": self.password("key"),
                 "access-key": bucket.access_key,
                 "secret-key": bucket.secret_key,
