@@ -54,12 +54,13 @@ _SCRIPTS = {
 _WATCHED = """\
 #!/bin/sh
 # Written by `mlops toolchain`: runs the SDK's script of this name, and ends it when the engine was killed and cannot.
+# Asked of this process, not of the engine: a killed engine keeps its number until somebody has waited for it.
 engine=$PPID
+parent() { ps -o ppid= -p $$ || sed -n 's/^PPid://p' /proc/$$/status; }
 (
   trap '' TERM
-  while kill -0 "$engine"; do
+  while [ "$(parent)" -eq "$engine" ]; do
     sleep 1
-    kill -0 $$ || exit
   done
   kill -s TERM -- "-$$"
   sleep 2
@@ -69,7 +70,7 @@ exec "$(dirname "$(readlink -f "$0")")/sdk/$(basename "$0")" "$@"
 """
 """The engine starts every plugin as a process group of its own, which is what is ended."""
 
-_LAYOUT = "3"
+_LAYOUT = "4"
 """Part of the key of the engine's folder: raise it when what is put into that folder changes."""
 
 

@@ -50,8 +50,14 @@ def environment() -> str:
 
 
 @pytest.fixture
-def carry_out(tmp_path: Path) -> Callable[..., tuple[Evidence, list[dict[str, Any]]]]:
+def carry_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[Evidence, list[dict[str, Any]]]]:
     from kfp import compiler
+
+    # A run tells its steps by them; they are not for the servers of other tests.
+    for variable in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.setenv(variable, "")
 
     def carry_out(pipeline: Any, **arguments: Any) -> tuple[Evidence, list[dict[str, Any]]]:
         file, events = tmp_path / "pipeline.yaml", []
