@@ -21,10 +21,12 @@ TRAINED = "(model_fairness - model_fairness_drift)"
 def groups(limits: Limits | None = None) -> list[Group]:
     """Return the alerts; without limits, with their defaults."""
     limits = limits or Limits()
+    data, performance, fairness = _data(limits), [_performance(limits)], _fairness(limits)
     return [
-        Group("data", _data(limits)),
-        Group("performance", [_performance(limits)]),
-        Group("fairness", _fairness(limits)),
+        Group("data", data),
+        Group("performance", performance),
+        Group("fairness", fairness),
+        Group("programs", [_at_once([*data, *performance, *fairness])]),
         Group("monitor", _monitor()),
     ]
 
@@ -107,6 +109,22 @@ def _fairness(limits: Limits) -> list[Alert]:
             "models",
         ),
     ]
+
+
+def _at_once(alerts: list[Alert]) -> Alert:
+    """Return what tells programs that the condition of one of these alerts holds, without the time that spares people.
+
+    Each condition is an alert of its own by its label: one that begins to hold beside another is told too.
+    """
+    conditions = (f'label_replace({each.expression}, "condition", "{each.name}", "", "")' for each in alerts)
+    return Alert(
+        "ModelDeviates",
+        " or ".join(conditions),
+        "0s",
+        "info",
+        f"{WHO} meets the condition of {{{{ $labels.condition }}}} since its last measurement; programs judge it now.",
+        "models",
+    )
 
 
 def _monitor() -> list[Alert]:
