@@ -1,9 +1,11 @@
 """Measure what the README claims, as ratios taken in one run on one machine.
 
     python benchmarks/measure.py [--stack ci] [--idle-minutes 3] [--json FILE]
+    python benchmarks/measure.py --running [--stack local] [--idle-minutes 1]
 
 Makes the stack's cluster anew (its tools and images must be cached: run `mlops up` once before), and removes it. Takes
-about fifteen minutes. P1, P2, P4 and P10 are explained in benchmarks/README.md.
+about fifteen minutes. With `--running` it only reads what a platform that runs uses, and leaves it as it is. P1, P2, P4
+and P10 are explained in benchmarks/README.md.
 """
 
 from __future__ import annotations
@@ -31,6 +33,16 @@ MLOPS = str(Path(sys.executable).with_name("mlops"))
 
 EMPTY = "bench-empty"
 """Name of the kind cluster that stands for the floor: a node and nothing in it."""
+
+WATCHING = (
+    "prediction-log",
+    "model-monitor",
+    "cabc-auditor",
+    "conformity-gate",
+    "infrastructure-evidence",
+    "grafana",
+)
+"""Namespaces of the parts that follow a model in operation; each stack has some of them."""
 
 SETTLE = 60.0
 """Seconds that a node just made is left alone before its idling is measured."""
@@ -192,26 +204,60 @@ def measure_idle(stack: str, folder: Path, idle: float) -> dict[str, Any]:
     say("idling")
     memory, cores = usage(node, seconds=idle)
     summary = json.loads(kubectl(kubeconfig, "get", "--raw", f"/api/v1/nodes/{node}/proxy/stats/summary"))
-    namespaces: dict[str, dict[str, float]] = {}
+    namespaces = by_namespace(summary)
+    return {
+        "memoryMiB": memory,
+        "cores": cores,
+        "namespaces": namespaces,
+        "watching": together({name: used for name, used in namespaces.items() if name in WATCHING}),
+    }
+
+
+def by_namespace(summary: dict[str, Any]) -> dict[str, dict[str, float]]:
+    """Return what the pods of each namespace use, by the kubelet's summary; the total counts the pods too."""
+    found: dict[str, dict[str, float]] = {}
     for pod in summary["pods"]:
-        used = namespaces.setdefault(pod["podRef"]["namespace"], {"memoryMiB": 0.0, "millicores": 0.0})
-        used["memoryMiB"] += pod.get("memory", {}).get("workingSetBytes", 0) / 2**20
-        used["millicores"] += pod.get("cpu", {}).get("usageNanoCores", 0) / 1e6
-    return {"memoryMiB": memory, "cores": cores, "namespaces": namespaces}
+        used = {
+            "pods": 1.0,
+            "memoryMiB": pod.get("memory", {}).get("workingSetBytes", 0) / 2**20,
+            "millicores": pod.get("cpu", {}).get("usageNanoCores", 0) / 1e6,
+        }
+        if not used["memoryMiB"]:
+            continue  # it has ended: a Job of long ago
+        name = pod["podRef"]["namespace"]
+        found[name] = together({"before": found.get(name, {}), "this": used})
+    return found
+
+
+def together(parts: dict[str, dict[str, float]]) -> dict[str, float]:
+    """Return the sum of what several use."""
+    return {name: sum(part.get(name, 0.0) for part in parts.values()) for name in ("pods", "memoryMiB", "millicores")}
+
+
+def machine() -> dict[str, Any]:
+    """Return what the figures depend on."""
+    return {
+        "date": dt.datetime.now(dt.UTC).date().isoformat(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "kernel": platform.release(),
+        "source": str(toolchain.current_source()),
+        "loadBefore": round(os.getloadavg()[2], 2),
+    }
+
+
+def measure_running(stack: str, idle: float) -> dict[str, Any]:
+    """Read what a platform that runs uses while nobody asks."""
+    found: dict[str, Any] = {"machine": machine()}
+    with tempfile.TemporaryDirectory() as name:
+        found["idle"] = measure_idle(stack, Path(name), idle)
+    found["machine"]["loadAfter"] = round(os.getloadavg()[2], 2)
+    return found
 
 
 def measure(stack: str, idle: float) -> dict[str, Any]:
     """Measure all of it."""
-    found: dict[str, Any] = {
-        "machine": {
-            "date": dt.datetime.now(dt.UTC).date().isoformat(),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "kernel": platform.release(),
-            "source": str(toolchain.current_source()),
-            "loadBefore": round(os.getloadavg()[2], 2),
-        }
-    }
+    found: dict[str, Any] = {"machine": machine()}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         found["empty"] = measure_empty(stack, idle)
@@ -227,20 +273,36 @@ def measure(stack: str, idle: float) -> dict[str, Any]:
         "P4 loop / user code": found["loop"]["seconds"] / found["loop"]["userCodeSeconds"],
         "P10 idle memory over an empty node, MiB": found["idle"]["memoryMiB"] - found["empty"]["memoryMiB"],
         "P10 idle cores over an empty node": found["idle"]["cores"] - found["empty"]["cores"],
+        "P10 idle memory of the parts that watch, MiB": found["idle"]["watching"]["memoryMiB"],
     }
     return found
 
 
 def show(found: dict[str, Any]) -> None:
     """Print the figures, then the ratios."""
-    for part in ("machine", "empty", "up", "noOp", "loop"):
+    for part in [name for name in found if name not in {"idle", "ratios"}]:
         said = {key: round(value, 2) if isinstance(value, float) else value for key, value in found[part].items()}
         print(part, said)
     print("idle", {key: round(found["idle"][key], 3) for key in ("memoryMiB", "cores")})
-    for namespace, used in sorted(found["idle"]["namespaces"].items()):
-        print(f"  {namespace:<22} {used['memoryMiB']:7.0f} MiB {used['millicores']:6.1f} m")
-    for name, value in found["ratios"].items():
+    show_namespaces(found["idle"])
+    for name, value in found.get("ratios", {}).items():
         print(f"{name}: {value:.3f}")
+
+
+def show_namespaces(idle: dict[str, Any]) -> None:
+    """Print the table of benchmarks/README.md: the parts that watch models first, then the rest."""
+    print("\n| namespace | pods | MiB | millicores |")
+    print("|---|---|---|---|")
+    rest = {name: used for name, used in idle["namespaces"].items() if name not in WATCHING}
+    watching = {name: idle["namespaces"][name] for name in WATCHING if name in idle["namespaces"]}
+    for name, used in (
+        *watching.items(),
+        (f"**{len(watching)} that watch models**", idle["watching"]),
+        *sorted(rest.items()),
+        ("**the rest**", together(rest)),
+    ):
+        print(f"| {name} | {used['pods']:.0f} | {used['memoryMiB']:.0f} | {used['millicores']:.1f} |")
+    print()
 
 
 def main() -> None:
@@ -249,12 +311,14 @@ def main() -> None:
     parser.add_argument("--stack", default="ci")
     parser.add_argument("--idle-minutes", type=float, default=3)
     parser.add_argument("--json", type=Path, help="also write the raw figures to this file")
+    parser.add_argument("--running", action="store_true", help="only read what a platform that runs uses while idle")
     options = parser.parse_args()
-    found = measure(options.stack, options.idle_minutes * 60)
+    found = (measure_running if options.running else measure)(options.stack, options.idle_minutes * 60)
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     show(found)
-    timed([MLOPS, "down", "--stack", options.stack])
+    if not options.running:
+        timed([MLOPS, "down", "--stack", options.stack])
 
 
 if __name__ == "__main__":

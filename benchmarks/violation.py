@@ -54,21 +54,21 @@ SERIES = "model_drift_share"
 WORK = 10.0
 """Seconds that all else may take: telling, collecting, judging, publishing."""
 
-READ_SECONDS = 180.0
-"""Within this time the operator has had Prometheus read a new pod."""
+READ_SECONDS = 300.0
+"""Within this time Prometheus reads a new pod: its configuration is a file that the kubelet brings, by the minute."""
 
 VISIBLE_SECONDS = 180.0
 BACK_SECONDS = 240.0
 
 SHOWN = """
-import http.server, json, sys, time
-value = 0.0
+import http.server, json, time
+page = ""
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
-        self.answer(f'model_drift_share{{model="{sys.argv[1]}",version="{sys.argv[2]}"}} {value}\\n')
+        self.answer(page)
     def do_POST(self):
-        global value
-        value = float(json.loads(self.rfile.read(int(self.headers["content-length"]))))
+        global page
+        page = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.answer(json.dumps(time.time()))
     def answer(self, text):
         self.send_response(200)
@@ -79,7 +79,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
 """
-"""Shows the series, and takes another value; answers when it took it, by the clock of its node."""
+"""Shows a page of metrics, and takes another one; answers when it took it, by the clock of its node."""
 
 
 def say(text: str) -> None:
@@ -160,6 +160,13 @@ class Platform:
         answer = self.cluster.ask(self._url, f"/api/v1/published/{SUBJECT}")
         return dict(answer.json()) if answer.good else {}
 
+    def subject(self) -> dict[str, Any]:
+        """Return what the auditor says of the model to those who may ask."""
+        found = self.auditor.subject(SUBJECT)
+        if not found or not found.get("version"):
+            sys.exit(f"the auditor has no served version of {SUBJECT}")
+        return found
+
     def acts_on_conditional(self) -> bool:
         """Whether a gate would roll the model back because of what this script does."""
         found = self.cluster.get("/apis/apps/v1/namespaces/conformity-gate/deployments/conformity-gate")
@@ -193,7 +200,7 @@ class Platform:
         )
 
 
-def objects(image: str, version: str, interval: float) -> list[tuple[str, dict[str, Any]]]:
+def objects(image: str, interval: float) -> list[tuple[str, dict[str, Any]]]:
     """Return what is made: the collection's path and the object, in order."""
     labels = {**PART_OF, "app.kubernetes.io/name": NAMESPACE}
     metadata = {"name": "shown", "namespace": NAMESPACE, "labels": labels}
@@ -202,7 +209,7 @@ def objects(image: str, version: str, interval: float) -> list[tuple[str, dict[s
         "name": "shown",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python", "-c", SHOWN, SUBJECT, version],
+        "command": ["python", "-c", SHOWN],
         "ports": [{"name": "http", "containerPort": 8080}],
         "readinessProbe": {"httpGet": {"path": "/metrics", "port": "http"}, "periodSeconds": 1},
         "resources": {"limits": {"cpu": "200m", "memory": "64Mi"}},
@@ -257,12 +264,12 @@ def awaited(found: Callable[[], T | None], limit: float, what: str, *, pause: fl
 
 
 @contextmanager
-def shown(platform: Platform, version: str, interval: float) -> Iterator[None]:
+def shown(platform: Platform, interval: float) -> Iterator[None]:
     """Have the series shown, as good as can be; remove all of it at the end."""
     cluster, path = platform.cluster, f"/api/v1/namespaces/{NAMESPACE}"
     _remove(cluster, path)  # of a run that was killed
     try:
-        for collection, manifest in objects(platform.image, version, interval):
+        for collection, manifest in objects(platform.image, interval):
             cluster.create(collection, manifest)
         up = f'up{{namespace="{NAMESPACE}"}} == 1'
         awaited(lambda: platform.api("query", query=up)["result"] or None, READ_SECONDS, "Prometheus reads the pod")
@@ -279,9 +286,9 @@ def _remove(cluster: Cluster, path: str) -> None:
     awaited(lambda: True if cluster.get(path) is None else None, 120, f"{path} is gone")
 
 
-def put(platform: Platform, value: float) -> float:
-    """Have another value shown; return since when, by the cluster's clock."""
-    answer = platform.cluster.ask(URL, "/", value)
+def put(platform: Platform, version: str, value: float) -> float:
+    """Have the version shown with another value; return since when, by the cluster's clock."""
+    answer = platform.cluster.ask(URL, "/", f'{SERIES}{{model="{SUBJECT}",version="{version}"}} {value}\n')
     if not answer.good:
         sys.exit(f"the pod does not take a value: HTTP {answer.status} {answer.text[:200]}")
     return float(answer.text)
@@ -289,19 +296,24 @@ def put(platform: Platform, value: float) -> float:
 
 def violate(platform: Platform, configured: Configured, before: str) -> dict[str, Any]:
     """Make the violation happen and end; return how long each step took."""
+    version = str(platform.subject()["version"])
+    put(platform, version, 0.0)
     # Scrapes come at fixed times: a violation may come at any time between two of them.
-    time.sleep(random.uniform(0, configured.scrape))  # noqa: S311 (guards nothing)
-    at, clock = put(platform, 1.0), time.monotonic()
+    time.sleep(configured.scrape * random.uniform(1, 2))  # noqa: S311 (guards nothing)
+    at, clock = put(platform, version, 1.0), time.monotonic()
 
     def visible() -> dict[str, Any] | None:
         found = platform.published()
         return found if found.get("status") not in {before, None} else None
 
-    told = awaited(visible, VISIBLE_SECONDS, "the published status tells of the violation", pause=0.2)
+    told = waiting.until(visible, VISIBLE_SECONDS, pause=0.2)
     measured = time.monotonic() - clock
-    named = platform.auditor.subject(SUBJECT) or {}
-    if REQUIREMENT not in named.get("failingRequirements", []):
-        sys.exit(f"the status became {told['status']} because of {named.get('failingRequirements')}")
+    if (now := platform.subject()["version"]) != version:
+        sys.exit(f"version {now} came instead of {version} meanwhile: nobody else may work on the platform")
+    if told is None:
+        sys.exit(f"the published status says nothing of the violation within {VISIBLE_SECONDS:.0f} s")
+    if REQUIREMENT not in (failing := platform.subject()["failingRequirements"]):
+        sys.exit(f"the status became {told['status']} because of {failing}")
     (assessment,) = [each for each in platform.auditor.assessments(SUBJECT) if each["id"] == told["assessment"]]
     alert = f'ALERTS{{alertname="{configured.alert}",model="{SUBJECT}",alertstate="firing"}}'
     instants = {
@@ -313,7 +325,7 @@ def violate(platform: Platform, configured: Configured, before: str) -> dict[str
         "published": _instant(told["published"]),
     }
     back = time.monotonic()
-    put(platform, 0.0)
+    put(platform, version, 0.0)
     awaited(lambda: platform.published().get("status") == before or None, BACK_SECONDS, f"the status is {before} again")
     return {
         "seconds": measured,
@@ -374,9 +386,9 @@ def main() -> None:
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was made goes then too
     platform = Platform(options.stack)
-    subject = platform.auditor.subject(SUBJECT) or {}
+    platform.subject()
     before = platform.published().get("status")
-    if before != "conformant" or not subject.get("version"):
+    if before != "conformant":
         sys.exit(f"{SUBJECT} is {before}: a violation can only be seen of a model that conforms")
     if platform.acts_on_conditional():
         sys.exit("the conformity gate does not allow a conditional status: it would take the served version away")
@@ -390,7 +402,7 @@ def main() -> None:
     say(f"{configured}")
     rounds = []
     try:
-        with shown(platform, subject["version"], configured.scrape):
+        with shown(platform, configured.scrape):
             for number in range(options.rounds):
                 say(f"violation {number + 1} of {options.rounds}")
                 rounds.append(violate(platform, configured, before))

@@ -46,7 +46,7 @@ def test_one_scrape_one_evaluation_and_the_work_are_allowed() -> None:
 
 
 def test_all_that_is_made_is_in_one_namespace_which_is_made_first() -> None:
-    (collection, namespace), *others = objects("image", "3", 10)
+    (collection, namespace), *others = objects("image", 10)
     assert (collection, namespace["kind"]) == ("/api/v1/namespaces", "Namespace")
     name = namespace["metadata"]["name"]
     for path, manifest in others:
