@@ -108,6 +108,16 @@ def test_what_is_said_of_a_row_counts_before_what_is_said_of_all(url: str) -> No
     assert found["feedback"].dropna().tolist() == ["good"]
 
 
+def test_a_window_without_truths_has_the_same_rows(url: str) -> None:
+    parts = list(windows(url, "loan", "3", SINCE, UNTIL, chunk=7, truths=False))
+    found = pd.concat(parts).sort_values(["request_id", "row"], ignore_index=True)
+    wanted = window(url)
+    said = {"label", "labelled_at", "attribute", "feedback", "business"}
+    rest = [name for name in wanted if str(name).partition(".")[0] not in said]
+    pd.testing.assert_frame_equal(found[rest], wanted[rest])
+    assert set(found) == set(rest) < set(wanted)
+
+
 def test_a_bare_answer_is_its_first_part(url: str) -> None:
     (found,) = windows(url, "loan", "4", SINCE, UNTIL)
     assert found["output.0"].tolist() == [0.5]
