@@ -50,7 +50,7 @@ HELPERS = """\
 
 {{- define "cabc-auditor.digest" -}}
 {{- list .Values.settings .Values.connections .Values.publicKeys .Values.specifications .Values.documents
-  | toJson | sha256sum | trunc 16 -}}
+  .Values.secretsRevision | toJson | sha256sum | trunc 16 -}}
 {{- end -}}
 """
 
@@ -89,7 +89,7 @@ def files() -> dict[str, str]:
     values = Values(
         namespace=NAMESPACE,
         image=_expression('required "image: the reference of an image made from images/cabc" .Values.image | toJson'),
-        image_key="{{ .Values.image | sha256sum | trunc 8 }}",
+        job_name=_job_name,
         resources=Resources.model_construct(
             cpu=_value("resources.cpu"),
             memory=_value("resources.memory"),
@@ -135,6 +135,16 @@ def files() -> dict[str, str]:
             found[f"templates/{processes}/{file}.yaml"] = _template(manifests, unless_empty=needed, processes=processes)
     found["templates/auditor.yaml"] = _template(everybody)
     return found
+
+
+def _job_name(name: str, made: Mapping[str, Any]) -> str:
+    """Name a Job by what the templates make it of and by the values that are filled in."""
+    # The script stands in `made` as an expression, so what it says is added.
+    made_of = objects.job_name(name, made, REGISTRY_HOOK.read_text()).rpartition("-")[2]
+    filled = ["image", "secretsRevision", *(["registry.url"] if name == "subscribe" else [])]
+    inputs = [f'"{made_of}"', ".Release.Namespace"]
+    inputs += [f".Values.{value}" for value in filled]
+    return f"{NAME}-{name}-{{{{ list {' '.join(inputs)} | toJson | sha256sum | trunc 8 }}}}"
 
 
 def write() -> None:

@@ -122,11 +122,10 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
                 lambda found: _digest([*found, specifications, documents])
             )
         )
-        image = images.reference("cabc")
         return Values(
             namespace=self.namespace,
-            image=image,
-            image_key=hashlib.sha256(image.encode()).hexdigest()[:8],
+            image=images.reference("cabc"),
+            job_name=self._job_name,
             resources=self.config.resources,
             settings=text,
             connections=connections,
@@ -146,6 +145,16 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
             storage_class=self.cluster.storage_class,
             verify=f"23 */{self.config.verify_every_hours} * * *",
         )
+
+    def _job_name(self, name: str, made: Mapping[str, Any]) -> pulumi.Output[str]:
+        """Name a Job by what it is made of and by the credentials that it gives or uses."""
+        users = {login.username: login.password for login in self.database.users.values()}
+        used: dict[str, dict[str, Any]] = {
+            "migrate": {"owner": self._address(None), "users": users},
+            "subscribe": {"hook": self.hooks["registry"]},
+        }
+        named = pulumi.Output.all(made, used[name]).apply(lambda found: objects.job_name(name, *found))
+        return pulumi.Output.unsecret(named)
 
     def _places(self) -> dict[str, Any]:
         """Return where the platform's parts are, as far as the order form has them."""

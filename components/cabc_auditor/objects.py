@@ -5,7 +5,9 @@ A value is whatever stands in its place: a text, an output of the program, a pla
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +19,18 @@ from components._core.config import Resources
 from components._core.workload import container, deployment_spec, http_probe, pod_spec, pod_template, volume_claim
 from components.cabc_auditor.settings import DATA, DOCUMENTS, HOME, HOOKS, PORT, SPECIFICATIONS
 
-__all__ = ["NAME", "PARTS", "REGISTRY_HOOK", "Part", "Values", "auditor", "cluster_access", "monitor", "registry_hook"]
+__all__ = [
+    "NAME",
+    "PARTS",
+    "REGISTRY_HOOK",
+    "Part",
+    "Values",
+    "auditor",
+    "cluster_access",
+    "job_name",
+    "monitor",
+    "registry_hook",
+]
 
 NAME = "cabc-auditor"
 
@@ -77,8 +90,8 @@ class Values:
 
     namespace: Any
     image: Any
-    image_key: Any
-    """Part of the names of Jobs, which cannot be changed: a new image is a new Job."""
+    job_name: Callable[[str, Mapping[str, Any]], Any]
+    """Name of a Job, from its short name and what it is made of: see `job_name`."""
 
     resources: Resources
     settings: Any
@@ -103,6 +116,14 @@ class Values:
     storage_class: Any
     verify: Any
     """Schedule as in cron."""
+
+
+def job_name(name: str, *made_of: Any) -> str:
+    """Return the name of a Job, another one for anything else that it is made of: a Job cannot be changed.
+
+    Of random passwords among it, eight digits of a hash give nothing away.
+    """
+    return f"{NAME}-{name}-{hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:8]}"
 
 
 def auditor(values: Values, parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
@@ -229,7 +250,7 @@ def registry_hook(values: Values, part: Part, *, registry: Any, script: str) -> 
     volumes = {"script": {"config_map": {"name": f"{NAME}-registry-hook"}}, "tmp": {"empty_dir": {}}}
     return {
         "registry-hook": _config_map(values, f"{NAME}-registry-hook", {"registry_hook.py": script}),
-        "subscribe": _job(values, "subscribe", pod_spec([program], volumes=volumes, restart_policy="Never")),
+        "subscribe": _job(values, "subscribe", pod_spec([program], volumes=volumes, restart_policy="Never"), script),
     }
 
 
@@ -362,17 +383,17 @@ def _volumes(
     }
 
 
-def _job(values: Values, name: str, pod: Any) -> dict[str, Any]:
+def _job(values: Values, name: str, pod: Any, script: str = "") -> dict[str, Any]:
     app = f"{NAME}-{name}"
+    spec = {"backoffLimit": 6, "activeDeadlineSeconds": 600, "template": _camel(pod_template(app, pod))}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {**_metadata(values, f"{app}-{values.image_key}"), "labels": labels(app)},
-        "spec": {
-            "backoffLimit": 6,
-            "activeDeadlineSeconds": 600,
-            "template": _camel(pod_template(app, pod)),
+        "metadata": {
+            **_metadata(values, values.job_name(name, {"spec": spec, "script": script})),
+            "labels": labels(app),
         },
+        "spec": spec,
     }
 
 
@@ -380,7 +401,7 @@ def _config_map(values: Values, name: str, data: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(values, name), "data": data}
 
 
-def _metadata(values: Values, name: str) -> dict[str, Any]:
+def _metadata(values: Values, name: Any) -> dict[str, Any]:
     return {"name": name, "namespace": values.namespace, "labels": labels(NAME)}
 
 

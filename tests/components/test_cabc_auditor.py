@@ -29,7 +29,7 @@ from cryptography.fernet import Fernet
 from components.cabc_auditor import registry_hook, settings
 from components.cabc_auditor.config import CabcAuditorConfig
 from components.cabc_auditor.keys import make_key
-from components.cabc_auditor.objects import NAME, PARTS
+from components.cabc_auditor.objects import NAME, PARTS, REGISTRY_HOOK, job_name
 from components.postgres import files
 from tests.support.plans import Plan, planned
 from tests.support.postgresql import PostgreSQL, programs, running
@@ -128,11 +128,25 @@ def test_nobody_but_the_job_that_migrates_has_the_owners_password(resources: Pla
             assert f"{NAME}-migrate" in resources.waits(deployment)
 
 
-def test_a_job_is_another_one_for_another_image(resources: Plan) -> None:
-    for name in ("migrate", "subscribe"):
+def test_a_job_is_another_one_when_what_it_is_made_of_changes(resources: Plan) -> None:
+    """Its image and addresses, its script, the credentials that it gives or uses."""
+    users = {f"cabc_{user}": f"[postgres-cabc-{user}.value]" for user in ("assess", "collect", "publish", "read")}
+    address = "postgresql+psycopg://cabc:%5Bpostgres-cabc.value%5D@postgres.postgres.svc.cluster.local:5432/cabc"
+    made_of = {
+        "migrate": ("", {"owner": address, "users": users}),
+        "subscribe": (REGISTRY_HOOK.read_text(), {"hook": "[cabc-auditor-hook-registry.value]"}),
+    }
+    for name, (script, used) in made_of.items():
         job = resources.of("Job", f"{NAME}-{name}")["inputs"]
-        image = job["spec"]["template"]["spec"]["containers"][0]["image"]
-        assert job["metadata"]["name"] == f"{NAME}-{name}-{hashlib.sha256(image.encode()).hexdigest()[:8]}"
+        made = {"spec": job["spec"], "script": script}
+        assert job["metadata"]["name"] == job_name(name, made, used)
+        others = [({**made, "spec": {}}, used), ({**made, "script": "pass"}, used), (made, {**used, "owner": "other"})]
+        assert len({job_name(name, *each) for each in [(made, used), *others]}) == 4
+
+
+def test_registry_is_told_another_address_of_the_collector(resources: Plan, single: Plan) -> None:
+    jobs = [plan.of("Job", f"{NAME}-subscribe")["inputs"] for plan in (resources, single)]
+    assert len({job["metadata"]["name"] for job in jobs}) == 2
 
 
 def test_nothing_secret_is_in_a_config_map_or_a_variable(resources: Plan) -> None:

@@ -21,5 +21,5 @@
 
 {{- define "cabc-auditor.digest" -}}
 {{- list .Values.settings .Values.connections .Values.publicKeys .Values.specifications .Values.documents
-  | toJson | sha256sum | trunc 16 -}}
+  .Values.secretsRevision | toJson | sha256sum | trunc 16 -}}
 {{- end -}}
