@@ -61,8 +61,11 @@ class Service(Model):
     """Webhooks by name; they post to `/hooks/NAME`."""
     poll: Duration = "PT2S"
     """How often documents are looked at for changes, and the record for work of other processes."""
-    watch_inference_services: bool = False
-    """Watch the cluster for new revisions of the InferenceServices that documents name."""
+    watch_inference_services: bool | list[Slug] = False
+    """Watch for new revisions of the InferenceServices that documents name: in these namespaces, or in all (`true`).
+
+    A namespace needs the rights `list` and `watch` in it, all of them need these in the whole cluster.
+    """
 
 
 class Retention(Model):

@@ -112,11 +112,12 @@ def _state(
 
 
 def _watchers(state: State) -> Sequence[Watcher]:
-    if not state.home.settings.service.watch_inference_services or state.role not in {"all", "collect"}:
+    told = state.home.settings.service.watch_inference_services
+    if not told or state.role not in {"all", "collect"}:
         return ()
     from cabc.service.watching import inference_services
 
-    return [inference_services(state)]
+    return [inference_services(state, place) for place in ([None] if told is True else dict.fromkeys(told))]
 
 
 def _lifespan(*, work: bool) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
