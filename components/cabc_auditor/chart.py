@@ -33,7 +33,8 @@ HELPERS = """\
 {{- range $file := keys .Values.specifications | sortAlpha -}}
 {{- $documents = append $documents (printf "SPECIFICATIONS/%s" $file) -}}
 {{- end -}}
-{{- toJson (mergeOverwrite (fromJson `SETTINGS`) (dict "documents" $documents) .Values.settings) -}}
+{{- toJson (mergeOverwrite (fromJson `SETTINGS`) (dict "documents" $documents
+  "service" (dict "watchInferenceServices" .Values.models.namespaces)) .Values.settings) -}}
 {{- end -}}
 
 {{- define "cabc-auditor.connections" -}}
@@ -120,19 +121,17 @@ def files() -> dict[str, str]:
         made = objects.auditor(values, parts)
         own = {name: made.pop(name) for name in list(made) if name.rpartition("-")[2] in {part.role for part in parts}}
         everybody = made
-        access = objects.cluster_access(values, collector, _value("models.namespace"))
+        access = objects.access(values, collector, _expression("$namespace | toJson"))
         hook = objects.registry_hook(
             values,
             collector,
             registry=_value("registry.url"),
             script=_expression('.Files.Get "registry_hook.py" | toJson'),
         )
-        for file, manifests, needed in (
-            ("processes", own, None),
-            ("access", access, "models.namespace"),
-            ("registry", hook, "registry.url"),
-        ):
+        for file, manifests, needed in (("processes", own, None), ("registry", hook, "registry.url")):
             found[f"templates/{processes}/{file}.yaml"] = _template(manifests, unless_empty=needed, processes=processes)
+        each = _template(access, unless_empty="models.namespaces", processes=processes, each="namespace")
+        found[f"templates/{processes}/access.yaml"] = each
     found["templates/auditor.yaml"] = _template(everybody)
     return found
 
@@ -157,9 +156,9 @@ def write() -> None:
 
 def _helpers() -> str:
     config = CabcAuditorConfig()
-    plain = json.loads(settings.settings(config, dict.fromkeys(settings.TOKENS, ""), watch=True))
-    # Who may come in is for the installation to say, and so is what is audited.
-    del plain["service"]["tokens"], plain["documents"]
+    plain = json.loads(settings.settings(config, dict.fromkeys(settings.TOKENS, ""), watch=()))
+    # Who may come in is for the installation to say, and so are what is audited and where it is served.
+    del plain["service"]["tokens"], plain["service"]["watchInferenceServices"], plain["documents"]
     connections = json.loads(settings.connections({}, {}))["connections"]
     return MADE + HELPERS.replace("SPECIFICATIONS", SPECIFICATIONS).replace("SETTINGS", json.dumps(plain)).replace(
         "CONNECTIONS", json.dumps(connections)
@@ -184,8 +183,13 @@ def _labels() -> dict[str, str]:
 
 
 def _template(
-    manifests: Mapping[str, dict[str, Any]], *, unless_empty: str | None = None, processes: str | None = None
+    manifests: Mapping[str, dict[str, Any]],
+    *,
+    unless_empty: str | None = None,
+    processes: str | None = None,
+    each: str | None = None,
 ) -> str:
+    """Write objects under their conditions; with `each`, once for every item of the list that must not be empty."""
     text = yaml.dump_all(
         [_managed(manifest) for _, manifest in sorted(manifests.items())],
         Dumper=_Dumper,
@@ -194,6 +198,9 @@ def _template(
     )
     # Quotes inside a quoted scalar are doubled; expressions have none of this kind.
     text = text.replace("'EXPRESSION", "").replace("EXPRESSION'", "")
+    if each:
+        text = text.replace("{{ .", "{{ $.")
+        text = f"{{{{- range ${each} := .Values.{unless_empty} }}}}\n---\n{text}{{{{- end }}}}\n"
     conditions = [f'(eq .Values.processes "{processes}")'] if processes else []
     conditions += [f".Values.{unless_empty}"] if unless_empty else []
     if not conditions:

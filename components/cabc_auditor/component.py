@@ -52,6 +52,8 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
         self.namespace = self.create_namespace()
         self.parts = PARTS[self.config.processes]
         self.collector = next(part for part in self.parts if part.collects)
+        serving = self.needs.get(ModelServing)
+        self.models = tuple(dict.fromkeys([*([serving.namespace] if serving else []), *self.config.namespaces]))
         self.database = self.needs[SqlDatabase].claim(DATABASE, users=(*SIGNERS, "read"))
         self.keys = {role: SigningKey(f"{NAME}-{role}", opts=pulumi.ResourceOptions(parent=self)) for role in SIGNERS}
         self.tokens = {role: self.password(f"token-{role}") for role in settings.TOKENS}
@@ -102,9 +104,10 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
         hashes = pulumi.Output.all(**self.tokens).apply(
             lambda tokens: {role: hashlib.sha256(token.encode()).hexdigest() for role, token in tokens.items()}
         )
-        watch = self.needs.get(ModelServing) is not None
         # Of a random token the hash gives nothing away, and a preview that shows the settings is worth having.
-        text = pulumi.Output.unsecret(hashes.apply(lambda found: settings.settings(self.config, found, watch=watch)))
+        text = pulumi.Output.unsecret(
+            hashes.apply(lambda found: settings.settings(self.config, found, watch=self.models))
+        )
         connections = pulumi.Output.from_input(self._places()).apply(
             lambda places: settings.connections(places, self.config.connections)
         )
@@ -163,8 +166,8 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
             found["mlflow"] = registry.url
         if metrics := self.needs.get(MetricsStore):
             found["prometheus"] = metrics.url
-        if serving := self.needs.get(ModelServing):
-            found["models"] = serving.namespace
+        if self.models:
+            found["models"] = self.models
         if log := self.needs.get(PredictionLog):
             reader = log.database.users["reader"].username
             found["collector"] = log.url
@@ -247,10 +250,11 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
     def _access(self, values: Values) -> list[pulumi.Resource]:
         """Let the part that collects see what serves models."""
         serving = self.needs.get(ModelServing)
-        if serving is None:
-            return []
-        made = objects.cluster_access(values, self.collector, serving.namespace)
-        return [self._register(name, manifest, depends_on=[serving.ready]) for name, manifest in made.items()]
+        return [
+            self._register(f"{namespace}-{name}", manifest, depends_on=[serving.ready] if serving else [])
+            for namespace in self.models
+            for name, manifest in objects.access(values, self.collector, namespace).items()
+        ]
 
     def _registry(self, values: Values, running: Mapping[str, pulumi.CustomResource]) -> None:
         """Have the registry tell what changes in it."""

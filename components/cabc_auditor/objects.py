@@ -25,8 +25,8 @@ __all__ = [
     "REGISTRY_HOOK",
     "Part",
     "Values",
+    "access",
     "auditor",
-    "cluster_access",
     "job_name",
     "monitor",
     "registry_hook",
@@ -162,48 +162,32 @@ def auditor(values: Values, parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def cluster_access(values: Values, part: Part, models: Any) -> dict[str, dict[str, Any]]:
-    """Return what lets the part that collects read the namespace of models, and see InferenceServices change."""
-    subjects = [{"kind": "ServiceAccount", "name": part.name, "namespace": values.namespace}]
+def access(values: Values, part: Part, namespace: Any) -> dict[str, dict[str, Any]]:
+    """Return what lets the part that collects read a namespace of models, and see InferenceServices change there."""
     group = "rbac.authorization.k8s.io"
-    inner = {"name": NAME, "namespace": models, "labels": labels(NAME)}
-    outer = {"name": f"{NAME}-watch", "labels": labels(NAME)}
+    metadata = {"name": NAME, "namespace": namespace, "labels": labels(NAME)}
     return {
-        "models-role": {
+        "role": {
             "apiVersion": f"{group}/v1",
             "kind": "Role",
-            "metadata": inner,
+            "metadata": metadata,
             "rules": [
                 {
                     "apiGroups": ["serving.kserve.io"],
-                    "resources": ["inferenceservices", "servingruntimes"],
-                    "verbs": ["get"],
+                    "resources": ["inferenceservices"],
+                    "verbs": ["get", "list", "watch"],
                 },
+                {"apiGroups": ["serving.kserve.io"], "resources": ["servingruntimes"], "verbs": ["get"]},
                 {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
                 {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["get"]},
             ],
         },
-        "models-binding": {
+        "binding": {
             "apiVersion": f"{group}/v1",
             "kind": "RoleBinding",
-            "metadata": inner,
+            "metadata": metadata,
             "roleRef": {"apiGroup": group, "kind": "Role", "name": NAME},
-            "subjects": subjects,
-        },
-        "watch-role": {
-            "apiVersion": f"{group}/v1",
-            "kind": "ClusterRole",
-            "metadata": outer,
-            "rules": [
-                {"apiGroups": ["serving.kserve.io"], "resources": ["inferenceservices"], "verbs": ["list", "watch"]}
-            ],
-        },
-        "watch-binding": {
-            "apiVersion": f"{group}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": outer,
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": f"{NAME}-watch"},
-            "subjects": subjects,
+            "subjects": [{"kind": "ServiceAccount", "name": part.name, "namespace": values.namespace}],
         },
     }
 

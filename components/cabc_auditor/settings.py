@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.cabc_auditor.config import CabcAuditorConfig
@@ -26,11 +26,11 @@ HOOKS = {"platform": "generic", "registry": "mlflow", "alerts": "alertmanager"}
 """Who may say that something changed, and how they prove it."""
 
 RESOURCES = ("inferenceservices", "servingruntimes", "deployments", "networkpolicies")
-"""What specifications may read of the cluster, in the namespace of models alone."""
+"""What specifications may read of the cluster, in the namespaces of models alone."""
 
 
-def settings(config: CabcAuditorConfig, tokens: Mapping[str, str], *, watch: bool) -> str:
-    """Return cabc.yaml (here JSON). `tokens` are the SHA-256 of the tokens by role."""
+def settings(config: CabcAuditorConfig, tokens: Mapping[str, str], *, watch: Sequence[str]) -> str:
+    """Return cabc.yaml (here JSON). `tokens` are their SHA-256 by role, `watch` the namespaces of models."""
     found: dict[str, Any] = {
         "database": f"file:{HOME}/secrets/database",
         "documents": [
@@ -47,7 +47,7 @@ def settings(config: CabcAuditorConfig, tokens: Mapping[str, str], *, watch: boo
             "webhooks": {
                 name: {"format": kind, "secret": f"file:{HOME}/secrets/hook-{name}"} for name, kind in HOOKS.items()
             },
-            "watchInferenceServices": watch,
+            "watchInferenceServices": list(watch),
             **({"publicUrl": config.public_url} if config.public_url else {}),
             **({"oidc": config.oidc.model_dump(by_alias=True)} if config.oidc else {}),
         },
@@ -66,11 +66,11 @@ def connections(places: Mapping[str, Any], own: Mapping[str, Any]) -> str:
         found["mlflow"] = {"kind": "mlflow", "url": url, "network": "internal"}
     if url := places.get("prometheus"):
         found["prometheus"] = {"kind": "prometheus", "url": url, "network": "internal"}
-    if namespace := places.get("models"):
+    if namespaces := places.get("models"):
         found["kubernetes"] = {
             "kind": "kubernetes",
             "inCluster": True,
-            "namespaces": [namespace],
+            "namespaces": list(namespaces),
             "resources": list(RESOURCES),
         }
     if url := places.get("predictions"):

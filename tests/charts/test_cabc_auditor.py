@@ -30,6 +30,7 @@ FORM = {
     "cabcAuditor": {
         "specifications": {"loans": "auditor/src/cabc/templates/eu-ai-act-high-risk/specification.yaml"},
         "documents": ["SECURITY.md"],
+        "namespaces": ["credit"],
         "connections": {"lake": {"kind": "rest", "url": "https://lake.example.org"}},
         "retention": {"evidence": 400},
         "retiredKeys": {"assess-2026": "-----BEGIN PUBLIC KEY-----"},
@@ -110,7 +111,7 @@ def values(plan: Plan) -> dict[str, Any]:
         "specifications": maps[f"{NAME}-specifications"],
         "documents": maps[f"{NAME}-documents"],
         "storageClass": "fast",
-        "models": {"namespace": "models"},
+        "models": {"namespaces": ["models", "credit"]},
         "metrics": {"namespace": "prometheus", "labels": {"app.kubernetes.io/part-of": "oss-mlops-platform"}},
         "registry": {"url": "http://mlflow.mlflow.svc.cluster.local:5000"},
     }
@@ -207,7 +208,7 @@ def test_jobs_run_again_when_what_they_use_changes(render: Render) -> None:
 
 def test_values_that_ask_for_nothing_leave_the_rest_out(render: Render) -> None:
     kinds = {kind for kind, _, _ in render({"image": "example.org/cabc:1"})}
-    assert not kinds & {"PodMonitor", "PrometheusRule", "Role", "ClusterRole"}
+    assert not kinds & {"PodMonitor", "PrometheusRule", "Role", "RoleBinding"}
 
 
 def test_text_of_people_cannot_leave_its_place(render: Render) -> None:
@@ -226,8 +227,6 @@ PLURALS = {
     "CronJob": "apis/batch/v1/namespaces/{}/cronjobs",
     "Role": "apis/rbac.authorization.k8s.io/v1/namespaces/{}/roles",
     "RoleBinding": "apis/rbac.authorization.k8s.io/v1/namespaces/{}/rolebindings",
-    "ClusterRole": "apis/rbac.authorization.k8s.io/v1/clusterroles",
-    "ClusterRoleBinding": "apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
 }
 
 
@@ -240,7 +239,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
 def test_api_server_takes_every_object_and_every_pod(render: Render, server: ApiServer, tmp_path: Path) -> None:
     """Unknown fields are refused, and so are pods that Pod Security `restricted` does not allow."""
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
-    for name in (NAMESPACE, "models"):
+    for name in (NAMESPACE, "models", "credit"):
         server.create("/api/v1/namespaces", {"metadata": {"name": name, "labels": labels}})
         # No controller makes it here.
         server.create(f"/{PLURALS['ServiceAccount'].format(name)}", {"metadata": {"name": "default"}})

@@ -104,20 +104,36 @@ def test_only_the_collector_has_credentials_of_others_and_speaks_to_the_cluster(
         assert spec["automountServiceAccountToken"] is (part.role == "collect")
         outside = {"predictions", "hook-registry", "hook-platform", "hook-alerts"}
         assert (secret_items(spec)[1] & outside) == (outside if part.role == "collect" else set())
-    for kind in ("RoleBinding", "ClusterRoleBinding"):
-        (binding,) = (each["inputs"] for each in resources.all(kind) if "cabc" in each["name"])
-        assert binding["subjects"] == [
-            {"kind": "ServiceAccount", "name": f"{NAME}-collect", "namespace": "cabc-auditor"}
-        ]
+    (binding,) = (each["inputs"] for each in resources.all("RoleBinding") if "cabc" in each["name"])
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": f"{NAME}-collect", "namespace": "cabc-auditor"}]
 
 
-def test_collector_reads_models_and_changes_nothing(resources: Plan) -> None:
-    roles = [
-        each["inputs"] for kind in ("Role", "ClusterRole") for each in resources.all(kind) if "cabc" in each["name"]
-    ]
-    assert {verb for role in roles for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
-    assert not {"secrets", "*"} & {name for role in roles for rule in role["rules"] for name in rule["resources"]}
-    assert named(resources, "Role", NAME)["metadata"]["namespace"] == "models"
+def granted(plan: Plan) -> dict[str, dict[str, set[str]]]:
+    """Return the auditor's rights: verbs by resource and namespace."""
+    roles = [each["inputs"] for each in plan.all("Role") if "cabc" in each["name"]]
+    return {
+        role["metadata"]["namespace"]: {
+            name: set(rule["verbs"]) for rule in role["rules"] for name in rule["resources"]
+        }
+        for role in roles
+    }
+
+
+def test_collector_reads_and_watches_the_namespaces_of_models_alone(tmp_path: Path, resources: Plan) -> None:
+    rights = {
+        "inferenceservices": {"get", "list", "watch"},
+        "servingruntimes": {"get"},
+        "deployments": {"get"},
+        "networkpolicies": {"get"},
+    }
+    assert granted(resources) == {"models": rights}
+    more = planned(tmp_path, {**FORM, "cabcAuditor": {"namespaces": ["credit", "models"]}})
+    assert granted(more) == {"models": rights, "credit": rights}
+    for plan, namespaces in ((resources, ["models"]), (more, ["models", "credit"])):
+        assert not [each for each in plan.all("ClusterRole") + plan.all("ClusterRoleBinding") if "cabc" in each["name"]]
+        data = named(plan, "ConfigMap", NAME)["data"]
+        assert json.loads(data["cabc.yaml"])["service"]["watchInferenceServices"] == namespaces
+        assert json.loads(data["connections.yaml"])["connections"]["kubernetes"]["namespaces"] == namespaces
 
 
 def test_nobody_but_the_job_that_migrates_has_the_owners_password(resources: Plan) -> None:
@@ -224,16 +240,17 @@ def test_one_process_does_all(single: Plan) -> None:
 def test_without_the_rest_of_the_platform_it_runs_all_the_same(tmp_path: Path) -> None:
     plan = planned(tmp_path, {"postgres": {}, "cabcAuditor": {}})
     assert not plan.all("PodMonitor")
-    assert not plan.all("ClusterRole")
+    assert not plan.all("Role")
     data = named(plan, "ConfigMap", NAME)["data"]
     assert set(json.loads(data["connections.yaml"])["connections"]) == {"docs", "infrastructure"}
-    assert json.loads(data["cabc.yaml"])["service"]["watchInferenceServices"] is False
+    assert json.loads(data["cabc.yaml"])["service"]["watchInferenceServices"] == []
 
 
 def test_auditor_understands_its_settings(resources: Plan) -> None:
     text = named(resources, "ConfigMap", NAME)["data"]["cabc.yaml"]
     found = read(Settings, text.encode(), "cabc.yaml")
     assert found.documents == ["/etc/cabc-specifications/loans.yaml"]
+    assert found.service.watch_inference_services == ["models"]
     assert found.service.tokens[0].sha256 == hashlib.sha256(READER.encode()).hexdigest()
     assert {token.name: token.roles for token in found.service.tokens} == {
         role: [role] for role in ("reader", "auditee", "auditing-party", "publisher")
@@ -249,7 +266,7 @@ def test_auditor_understands_all_that_an_order_form_may_say() -> None:
             "specificationsFrom": ["churn"],
         }
     )
-    text = settings.settings(config, dict.fromkeys(settings.TOKENS, "0" * 64), watch=False)
+    text = settings.settings(config, dict.fromkeys(settings.TOKENS, "0" * 64), watch=["models"])
     found = read(Settings, text.encode(), "cabc.yaml")
     assert found.service.oidc is not None
     assert found.service.oidc.roles_claim == "roles"
@@ -261,7 +278,7 @@ def test_auditor_understands_its_connections(tmp_path: Path) -> None:
     places = {
         "mlflow": "http://mlflow.mlflow.svc.cluster.local:5000",
         "prometheus": "http://prometheus.prometheus.svc.cluster.local:9090",
-        "models": "models",
+        "models": ["models"],
         "predictions": "postgresql+psycopg://prediction_log_reader@postgres.postgres.svc.cluster.local:5432/prediction_log",
         "collector": "http://prediction-log.prediction-log.svc.cluster.local:8080",
     }
@@ -404,7 +421,7 @@ def test_three_processes_with_the_planned_files_audit_and_share_what_is_publishe
             if part.collects:
                 (place / "connections.yaml").write_text((tmp_path / "sample/connections.yaml").read_text())
             told = json.loads((place / "cabc.yaml").read_text())
-            told["service"] |= {"watchInferenceServices": False, "host": "127.0.0.1"}
+            told["service"] |= {"watchInferenceServices": [], "host": "127.0.0.1"}
             (place / "cabc.yaml").write_text(json.dumps(told))
             servers[part.role] = stack.enter_context(serve(place, part.role))
             made = {str(file.relative_to(place)) for file in place.rglob("*") if file.is_file()}
