@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
 
 from cabc.document.base import Model, Slug
 from cabc.document.durations import Duration
@@ -80,6 +82,8 @@ class Settings(Model):
 
     database: str | None = None
     """SQLAlchemy URL, or `env:NAME`; SQLite in the home folder when not given."""
+    database_connections: Annotated[int, Field(ge=2)] = 12
+    """Connections to PostgreSQL that a process holds at most; who finds none free waits a minute for one."""
     documents: list[str] = []
     """Specifications that `serve` runs, as paths."""
     anchors: list[str] = ["anchors"]
@@ -113,7 +117,8 @@ class Home:
         """Open the record in a role."""
         from cabc.record.database import open_record
 
-        return open_record(self.database, keys=self.keys, anchors=self.anchors, role=role)
+        connections = self.settings.database_connections
+        return open_record(self.database, keys=self.keys, anchors=self.anchors, role=role, connections=connections)
 
     def read_connections(self) -> dict[str, Connection]:
         """Read the operator's connections; none when there is no file."""
