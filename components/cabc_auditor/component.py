@@ -54,7 +54,14 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
         self.collector = next(part for part in self.parts if part.collects)
         serving = self.needs.get(ModelServing)
         self.models = tuple(dict.fromkeys([*([serving.namespace] if serving else []), *self.config.namespaces]))
-        self.database = self.needs[SqlDatabase].claim(DATABASE, users=(*SIGNERS, "read"))
+        self.database = self.needs[SqlDatabase].claim(
+            DATABASE,
+            users=(*SIGNERS, "read"),
+            # Old pods answer until new ones do; beside them one verifies the record, and a Job migrates the tables.
+            connections=(2 * len(self.parts) + 1) * settings.CONNECTIONS + 1,
+        )
+        if log := self.needs.get(PredictionLog):
+            log.database.share("cabcAuditor", 2 * settings.QUERIES)
         self.keys = {role: SigningKey(f"{NAME}-{role}", opts=pulumi.ResourceOptions(parent=self)) for role in SIGNERS}
         self.tokens = {role: self.password(f"token-{role}") for role in settings.TOKENS}
         self.hooks = {name: self.password(f"hook-{name}") for name in settings.HOOKS}

@@ -8,7 +8,19 @@ from typing import Any
 
 from components.cabc_auditor.config import CabcAuditorConfig
 
-__all__ = ["DATA", "DOCUMENTS", "HOME", "HOOKS", "PORT", "SPECIFICATIONS", "TOKENS", "connections", "settings"]
+__all__ = [
+    "CONNECTIONS",
+    "DATA",
+    "DOCUMENTS",
+    "HOME",
+    "HOOKS",
+    "PORT",
+    "QUERIES",
+    "SPECIFICATIONS",
+    "TOKENS",
+    "connections",
+    "settings",
+]
 
 PORT = 8080
 
@@ -25,6 +37,12 @@ TOKENS = ("reader", "auditee", "auditing-party", "publisher")
 HOOKS = {"platform": "generic", "registry": "mlflow", "alerts": "alertmanager"}
 """Who may say that something changed, and how they prove it."""
 
+CONNECTIONS = 5
+"""To the auditor's own database, of a process."""
+
+QUERIES = 4
+"""Connections to the prediction log's database: what specifications ask of it at once."""
+
 RESOURCES = ("inferenceservices", "servingruntimes", "deployments", "networkpolicies")
 """What specifications may read of the cluster, in the namespaces of models alone."""
 
@@ -33,6 +51,7 @@ def settings(config: CabcAuditorConfig, tokens: Mapping[str, str], *, watch: Seq
     """Return cabc.yaml (here JSON). `tokens` are their SHA-256 by role, `watch` the namespaces of models."""
     found: dict[str, Any] = {
         "database": f"file:{HOME}/secrets/database",
+        "databaseConnections": CONNECTIONS,
         "documents": [
             *(f"{SPECIFICATIONS}/{name}.yaml" for name in sorted(config.specifications)),
             *(f"{SPECIFICATIONS}/{name}.yaml" for name in sorted(config.specifications_from)),
@@ -74,7 +93,8 @@ def connections(places: Mapping[str, Any], own: Mapping[str, Any]) -> str:
             "resources": list(RESOURCES),
         }
     if url := places.get("predictions"):
-        found["predictions"] = {"kind": "sql", "url": url, "password": f"file:{HOME}/secrets/predictions"}
+        password = f"file:{HOME}/secrets/predictions"
+        found["predictions"] = {"kind": "sql", "url": url, "password": password, "maxConcurrent": QUERIES}
     if url := places.get("collector"):
         found["collector"] = {"kind": "rest", "url": url, "network": "internal", "paths": ["/v1/"]}
     return json.dumps({"connections": {**found, **own}}, indent=2, sort_keys=True)
