@@ -25,9 +25,10 @@ sys.path.insert(0, str(paths.CHECKOUT / "images" / "python"))
 from platform_runtime.conformity_gate.auditor import AuditorError, Subject
 from platform_runtime.conformity_gate.cluster import STOP, STOPPED, Service
 from platform_runtime.conformity_gate.decision import Cause, Decision
-from platform_runtime.conformity_gate.gate import Gate, Place
+from platform_runtime.conformity_gate.gate import Gate
 from platform_runtime.conformity_gate.plan import Policy
 from platform_runtime.conformity_gate.registry import Model, ModelVersion, RegistryError
+from platform_runtime.conformity_gate.sides import Place
 from platform_runtime.conformity_gate.standing import Assessed, Standing, Step
 from platform_runtime.conformity_gate.standing import Status as GateStatus
 from platform_runtime.deployment import Version, inference_service
