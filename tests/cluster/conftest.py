@@ -10,7 +10,12 @@ from tests.support.platform import Platform
 
 
 @pytest.fixture(scope="session")
-def platform() -> Iterator[Platform]:
+def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
+    if there := request.config.getoption("--on"):
+        running = Platform(there)
+        yield running
+        running.forget()
+        return
     running = Platform("ci")
     running.mlops("down", "--stack", "ci", timeout=600)  # what a killed session left
     running.mlops("up", "--stack", "ci", "--no-loop", timeout=3600)

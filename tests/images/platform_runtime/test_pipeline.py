@@ -50,9 +50,7 @@ def environment() -> str:
 
 
 @pytest.fixture
-def carry_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[Evidence, list[dict[str, Any]]]]:
+def carry_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Evidence, list[dict[str, Any]]]]:
     from kfp import compiler
 
     # A run tells its steps by them; they are not for the servers of other tests.
