@@ -14,6 +14,8 @@ from xdist.scheduler import LoadFileScheduling
 sys.modules["pulumi.runtime.proto.status_pb2"] = status_pb2
 
 CLUSTER = "tests/cluster/"
+ANEW = (f"{CLUSTER}test_interruption", f"{CLUSTER}test_lost_cluster")
+"""Those that make the platform anew come after those that go on with what is there."""
 
 SKIPPED_WITHOUT = {
     "cluster": "needs a real cluster: run with --with-cluster",
@@ -34,7 +36,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--with-cluster"):
-        items.sort(key=lambda item: not item.nodeid.startswith(CLUSTER))  # they take longest, and mostly wait
+        items.sort(key=_turn)
         return
     lacking = {"cluster"}
     marked = {mark.name for item in items for mark in item.iter_markers()}
@@ -45,6 +47,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for name in sorted(lacking & {mark.name for mark in item.iter_markers()}):
             item.add_marker(pytest.mark.skip(reason=SKIPPED_WITHOUT[name]))
+
+
+def _turn(item: pytest.Item) -> int:
+    """Return when a test has its turn: those of the cluster first, for they take longest, and mostly wait."""
+    if not item.nodeid.startswith(CLUSTER):
+        return 2
+    return int(item.nodeid.startswith(ANEW))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -22,3 +24,9 @@ def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
     yield running
     running.mlops("down", "--stack", "ci", timeout=600)
     running.forget()
+
+
+@pytest.fixture(scope="session")
+def closed(platform: Platform) -> tuple[dict[str, Any], float]:
+    """Give the evidence of the first loop of the session, and when it had closed: from then on a model is served."""
+    return platform.loop(), time.time()

@@ -38,12 +38,6 @@ ALWAYS_FIRING = {"Watchdog"}
 
 
 @pytest.fixture(scope="module")
-def closed(platform: Platform) -> tuple[dict[str, Any], float]:
-    """Give the evidence of a loop, and when it had closed."""
-    return platform.loop(), time.time()
-
-
-@pytest.fixture(scope="module")
 def evidence(closed: tuple[dict[str, Any], float]) -> dict[str, Any]:
     return closed[0]
 
