@@ -34,8 +34,9 @@ def traced(platform: Platform, request: str, *options: str) -> dict[str, dict[st
 
 
 def of_then(hop: dict[str, Any]) -> tuple[str | None, dict[str, Any]]:
-    """Return a hop's digest and facts without how much the chain of documents has grown since."""
-    return hop["digest"], {name: fact for name, fact in hop["facts"].items() if name != "chain"}
+    """Return a hop's digest and facts, but for what grows: the chain of documents, and what is kept with a run."""
+    digest = None if hop["name"] == "run" else hop["digest"]
+    return digest, {name: fact for name, fact in hop["facts"].items() if name != "chain"}
 
 
 def apply_change(platform: Platform, folder: Path) -> None:
