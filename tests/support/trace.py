@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 from cabc.record.archive import export
@@ -15,12 +16,14 @@ from cabc.record.chain import draft
 from cabc.record.database import open_record
 from cabc.record.keys import Keys
 from cabc.record.types import Status, Verdict
+from cabc_platform.documents import Document
+from cabc_platform.trace.canonical import data_digest
+from cabc_platform.trace.collecting import Sources
 
 from mlops.errors import OperationError
-from mlops.evidence.document import Entry, following
+from mlops.evidence.document import following
 from mlops.loop.cluster import Answer
-from mlops.trace.canonical import data_digest
-from mlops.trace.collecting import Sources
+from mlops.trace.passing import Passing
 from tests.support import cabc
 from tests.support.http_backend import HttpBackend, Reply, Request
 
@@ -97,9 +100,9 @@ class Past:
     model: Mapping[str, str]
     """Version, run id and digest of what answered."""
 
-    chain: list[Entry] = field(default_factory=list)
+    chain: list[Document] = field(default_factory=list)
 
-    def evidence(self) -> list[Entry]:
+    def evidence(self) -> list[Document]:
         """Return two operations by two people, the first in force when the request came."""
         if not self.chain:
             self._operation(0, "ada", "a" * 40)
@@ -201,7 +204,7 @@ class Loopback:
     def ask(self, url: str, path: str, *, query: Mapping[str, str] | None = None, timeout: float = 30) -> Answer:
         """Return what a service says."""
         try:
-            found = httpx.get(f"{url}{path}", params=query, timeout=timeout)
+            found = httpx.get(f"{url}{quote(path)}", params=query, timeout=timeout)
         except httpx.HTTPError as error:
             msg = f"{url} does not answer: {type(error).__name__}"
             raise OperationError(msg) from error
@@ -222,7 +225,7 @@ def log_server(told: Mapping[str, Any]) -> HttpBackend:
 def sources(past: Past, log: str | None, mlflow: str | None) -> Sources:
     """Return where the parts of a test's platform are."""
     return Sources(
-        services=Loopback(),
+        services=Passing(Loopback()),
         prediction_log=log,
         mlflow=mlflow,
         auditor="http://auditor.test:8080",

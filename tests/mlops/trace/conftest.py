@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 from cabc.demo import environment
+from cabc_platform.trace.collected import Collected
+from cabc_platform.trace.collecting import collect
 
 from components._core import paths
-from mlops.trace.collected import Collected
-from mlops.trace.collecting import collect
 from tests.support import image_environment
 from tests.support.http_backend import HttpBackend, Reply, Request
 from tests.support.trace import MODEL, REQUEST, Past, log_server, prediction, sources
