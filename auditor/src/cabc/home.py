@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cabc.document.base import Model, Slug
 from cabc.document.durations import Duration
@@ -57,6 +57,8 @@ class Service(Model):
     public_url: str | None = None
     tokens: list[AccessToken] = []
     oidc: Oidc | None = None
+    pages: dict[Slug, dict[str, Any]] = {}
+    """Pages of installed packages that are served, by name (entry point `cabc.pages`), and what each is told."""
     webhooks: dict[Slug, Webhook] = {}
     """Webhooks by name; they post to `/hooks/NAME`."""
     poll: Duration = "PT2S"
