@@ -21,9 +21,14 @@ from cabc.service.pages.login import SignedIn
 from cabc.service.problems import ProblemError
 from cabc.service.state import State
 
-__all__ = ["GROUP", "MakePages", "PluginPages", "add_plugins"]
+__all__ = ["GROUP", "RESERVED", "MakePages", "PluginPages", "add_plugins"]
 
 GROUP = "cabc.pages"
+
+RESERVED = frozenset(
+    {"api", "assets", "healthz", "hooks", "login", "logout", "metrics", "readyz", "status", "subjects"}
+)
+"""Where the service's own pages are."""
 
 log = structlog.stdlib.get_logger("cabc.service")
 
@@ -52,10 +57,9 @@ MakePages = Callable[[State, Mapping[str, Any]], PluginPages]
 def add_plugins(app: FastAPI, state: State) -> None:
     """Add the pages that the settings name; one that fails is left out, with the reason in the log."""
     installed = {point.name: point for point in entry_points(group=GROUP)}
-    taken = {getattr(route, "path", "").split("/")[1] for route in app.routes if getattr(route, "path", "")}
     for name, settings in state.home.settings.service.pages.items():
         try:
-            if name in taken:
+            if name in RESERVED:
                 log.error("pages left out", pages=name, reason="the service has pages of this name")
             elif name not in installed:
                 log.error("pages left out", pages=name, reason="no installed package has them", known=sorted(installed))
