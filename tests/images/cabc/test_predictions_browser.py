@@ -74,13 +74,18 @@ def opened(browser: Browser, site: str, **settings: Any) -> Page:
     return page
 
 
+def unfold(page: Page) -> None:
+    for folded in page.locator("details").all():
+        if folded.get_attribute("open") is None:
+            folded.locator("summary").click()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_page_is_accessible(browser: Browser, site: str, scheme: Any) -> None:
     page = opened(browser, site, color_scheme=scheme, bypass_csp=True)  # axe itself is a script
     for name, path in PAGES.items():
         page.goto(path)
-        for closed in page.locator("details:not([open]) > summary").all():
-            closed.click()
+        unfold(page)
         found = Axe().run(page, options=WCAG)
         assert found.violations_count == 0, f"{name}, {scheme}: {found.generate_report()}"
         assert len(found.response["passes"]) > 5, name
@@ -115,8 +120,7 @@ def test_narrow_pages_do_not_scroll_sideways(browser: Browser, site: str) -> Non
     page.set_viewport_size({"width": 360, "height": 740})
     for name, path in PAGES.items():
         page.goto(path)
-        for closed in page.locator("details:not([open]) > summary").all():
-            closed.click()
+        unfold(page)
         width = page.evaluate("() => document.documentElement.scrollWidth")
         assert width <= 360, f"{name} is {width} wide"
     page.context.close()
@@ -137,8 +141,7 @@ def test_the_file_that_stands_alone_looks_the_same(browser: Browser, site: str, 
     context = browser.new_context(color_scheme=scheme, bypass_csp=True, viewport={"width": 360, "height": 740})
     page = context.new_page()
     page.goto(file.as_uri())
-    for closed in page.locator("details:not([open]) > summary").all():
-        closed.click()
+    unfold(page)
     assert Axe().run(page, options=WCAG).violations_count == 0
     assert page.evaluate("() => document.documentElement.scrollWidth") <= 360
     context.close()
