@@ -103,9 +103,13 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
             lambda tokens: {role: hashlib.sha256(token.encode()).hexdigest() for role, token in tokens.items()}
         )
         watch = self.needs.get(ModelServing) is not None
+        places = self._places()
+        pages = settings.pages(places)
         # Of a random token the hash gives nothing away, and a preview that shows the settings is worth having.
-        text = pulumi.Output.unsecret(hashes.apply(lambda found: settings.settings(self.config, found, watch=watch)))
-        connections = pulumi.Output.from_input(self._places()).apply(
+        text = pulumi.Output.unsecret(
+            hashes.apply(lambda found: settings.settings(self.config, found, watch=watch, pages=pages))
+        )
+        connections = pulumi.Output.from_input(places).apply(
             lambda places: settings.connections(places, self.config.connections)
         )
         public = {
@@ -128,6 +132,7 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
             image=image,
             image_key=hashlib.sha256(image.encode()).hexdigest()[:8],
             resources=self.config.resources,
+            reads_evidence=bool(pages),
             settings=text,
             connections=connections,
             public_keys=public,

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.cabc_auditor.config import CabcAuditorConfig
 
-__all__ = ["DATA", "DOCUMENTS", "HOME", "HOOKS", "PORT", "SPECIFICATIONS", "TOKENS", "connections", "settings"]
+__all__ = ["DATA", "DOCUMENTS", "HOME", "HOOKS", "PORT", "SPECIFICATIONS", "TOKENS", "connections", "pages", "settings"]
 
 PORT = 8080
 
@@ -29,8 +29,10 @@ RESOURCES = ("inferenceservices", "servingruntimes", "deployments", "networkpoli
 """What specifications may read of the cluster, in the namespace of models alone."""
 
 
-def settings(config: CabcAuditorConfig, tokens: Mapping[str, str], *, watch: bool) -> str:
-    """Return cabc.yaml (here JSON). `tokens` are the SHA-256 of the tokens by role."""
+def settings(
+    config: CabcAuditorConfig, tokens: Mapping[str, str], *, watch: bool, pages: Mapping[str, Any] | None = None
+) -> str:
+    """Return cabc.yaml (here JSON). `tokens` are the SHA-256 of the tokens by role, `pages` those of the plugin."""
     found: dict[str, Any] = {
         "database": f"file:{HOME}/secrets/database",
         "documents": [
@@ -48,11 +50,23 @@ def settings(config: CabcAuditorConfig, tokens: Mapping[str, str], *, watch: boo
                 name: {"format": kind, "secret": f"file:{HOME}/secrets/hook-{name}"} for name, kind in HOOKS.items()
             },
             "watchInferenceServices": watch,
+            **({"pages": pages} if pages else {}),
             **({"publicUrl": config.public_url} if config.public_url else {}),
             **({"oidc": config.oidc.model_dump(by_alias=True)} if config.oidc else {}),
         },
     }
     return json.dumps(found, indent=2, sort_keys=True)
+
+
+def pages(places: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the pages of the platform's plugin, and which connections each asks: those that `places` gives rise to.
+
+    Without a prediction log there is no prediction to follow, and no page.
+    """
+    if "collector" not in places:
+        return {}
+    told = {"predictionLog": "collector", "infrastructure": "infrastructure"}
+    return {"predictions": {**told, **({"registry": "mlflow"} if "mlflow" in places else {})}}
 
 
 def connections(places: Mapping[str, Any], own: Mapping[str, Any]) -> str:

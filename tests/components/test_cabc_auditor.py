@@ -24,6 +24,7 @@ from cabc.interfaces.connections import load_connections
 from cabc.record.keys import Keys
 from cabc.record.roles import grant_roles
 from cabc.triggers.webhook import sign
+from cabc_platform.predictions import pages
 from cryptography.fernet import Fernet
 
 from components.cabc_auditor import registry_hook, settings
@@ -109,6 +110,49 @@ def test_only_the_collector_has_credentials_of_others_and_speaks_to_the_cluster(
         assert binding["subjects"] == [
             {"kind": "ServiceAccount", "name": f"{NAME}-collect", "namespace": "cabc-auditor"}
         ]
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    return planned(tmp_path_factory.mktemp("form"), {**FORM, "predictionLog": {}, "infrastructureEvidence": {}})
+
+
+def told_pages(plan: Plan) -> Any:
+    return json.loads(named(plan, "ConfigMap", NAME)["data"]["cabc.yaml"])["service"].get("pages")
+
+
+def test_pages_of_predictions_are_there_where_predictions_are_logged(logged: Plan, resources: Plan) -> None:
+    told = told_pages(logged)
+    assert told_pages(resources) is None
+    assert told == {
+        "predictions": {"predictionLog": "collector", "registry": "mlflow", "infrastructure": "infrastructure"}
+    }
+    found = json.loads(named(logged, "ConfigMap", NAME)["data"]["connections.yaml"])["connections"]
+    assert found.keys() >= set(told["predictions"].values())
+    understood = pages.Settings.model_validate_json(json.dumps(told["predictions"]))
+    assert understood.prediction_log == "collector"
+
+
+def test_pages_ask_what_the_order_form_has() -> None:
+    assert settings.pages({"mlflow": "http://mlflow"}) == {}
+    assert "registry" not in settings.pages({"collector": "http://log"})["predictions"]
+
+
+def test_the_process_with_the_pages_may_read_evidence_and_nothing_else(logged: Plan) -> None:
+    speaking = {part.role: pod(logged, part.name)["automountServiceAccountToken"] for part in PARTS["three"]}
+    assert speaking == {"collect": True, "assess": True, "publish": False}
+    outside = {"predictions", "hook-registry", "hook-platform", "hook-alerts"}
+    assert not secret_items(pod(logged, NAME))[1] & outside
+    mine = [
+        each["inputs"]
+        for kind in ("RoleBinding", "ClusterRoleBinding")
+        for each in logged.all(kind)
+        if {"system:serviceaccounts:cabc-auditor", NAME} & {subject["name"] for subject in each["inputs"]["subjects"]}
+    ]
+    (binding,) = mine
+    role = named(logged, "Role", binding["roleRef"]["name"])
+    assert binding["metadata"]["namespace"] == role["metadata"]["namespace"] == "infrastructure-evidence"
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}]
 
 
 def test_collector_reads_models_and_changes_nothing(resources: Plan) -> None:
