@@ -144,12 +144,13 @@ class Past:
             export(record, None, file, keys=record.keys)
         return file.read_bytes()
 
-    def record(self, folder: Path) -> DatabaseRecord:
-        """Write the auditor's record anew in a folder, and return it."""
+    def record(self, folder: Path, *, url: str | None = None) -> DatabaseRecord:
+        """Write the auditor's record anew in a folder, or into an empty database, and return it."""
         now = [minute(0)]
         for each in folder.glob("record.db*"):
             each.unlink()
-        record = open_record(f"sqlite:///{folder / 'record.db'}", keys=Keys(folder / "keys"), clock=lambda: now[0])
+        address = url or f"sqlite:///{folder / 'record.db'}"
+        record = open_record(address, keys=Keys(folder / "keys"), clock=lambda: now[0])
         about = {"version": self.model["version"], "run_id": self.model["run_id"], "digest": self.model["digest"]}
         self._assess(record, now, 12, about, Status.CONDITIONAL)
         now[0] = minute(13)

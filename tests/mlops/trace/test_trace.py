@@ -287,3 +287,9 @@ def test_the_digest_is_the_prediction_logs(inputs: dict[str, Any]) -> None:
 
     rows = [{"row": 0, "inputs": inputs, "output": [0.5]}]
     assert data_digest(rows) == digest(rows)
+
+
+def test_the_command_loads_no_more_of_the_auditor_than_it_needs() -> None:
+    program = "import sys, mlops.trace.cli; print(*sorted(n for n in sys.modules if n.startswith('cabc.')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {"cabc.errors", "cabc.record", "cabc.record.canonical"}
