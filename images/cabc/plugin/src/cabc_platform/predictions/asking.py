@@ -23,8 +23,9 @@ from cabc.service.state import State
 from sqlalchemy.exc import SQLAlchemyError
 
 from cabc_platform.documents import Document
-from cabc_platform.predictions.bounds import ANSWER_BYTES, RECORD_BYTES, Deadline
+from cabc_platform.predictions.bounds import ANSWER_BYTES, EXCERPT_BYTES, RECORD_BYTES, Deadline
 from cabc_platform.trace.errors import TraceError
+from cabc_platform.trace.record import KINDS
 
 __all__ = ["Connected", "Excerpt", "archive", "connection_of"]
 
@@ -32,6 +33,9 @@ C = TypeVar("C", bound=Connection)
 T = TypeVar("T")
 
 NOT_FOUND = 404
+
+ENVELOPE = 600
+"""Bytes of an entry without what it says, about."""
 
 
 def connection_of(connections: Mapping[str, Connection], name: str | None, kind: type[C]) -> C | None:
@@ -129,17 +133,18 @@ def _told() -> Iterator[None]:
 class Excerpt(Reader):
     """A record as far as one archive needs it, and no more than a process can carry.
 
-    What a trace judges is one chain and its heads. The whole subject, with its evidence, is for who exports it.
+    What a trace judges is one chain and its heads, and of most entries only that they are there: their hash is over the
+    digest of what they say. The whole subject, with its evidence, is for who exports it.
     """
 
     def __init__(
-        self, record: Reader, subject: str, deadline: Deadline, *, whole: bool, most: int = RECORD_BYTES
+        self, record: Reader, subject: str, deadline: Deadline, *, whole: bool, most: int | None = None
     ) -> None:
         super().__init__(record.engine)
         self._chain = f"assess:{subject}"
         self._deadline = deadline
         self._whole = whole
-        self._most = self._left = most
+        self._most = self._left = most or (RECORD_BYTES if whole else EXCERPT_BYTES)
 
     def chains(self) -> list[str]:
         """Return the names of the chains that are wanted."""
@@ -148,8 +153,9 @@ class Excerpt(Reader):
     def entries(self, chain: str, *, after: int = 0) -> Iterable[Entry]:
         """Give the entries while they are not too many."""
         for entry in super().entries(chain, after=after):
-            self._count(len(entry.body or ""))
-            yield entry
+            told = self._whole or entry.kind in KINDS
+            self._count(ENVELOPE + len(entry.body or "") * told)
+            yield entry if told else entry.model_copy(update={"body": None})
 
     def heads(self, chain: str) -> list[Head]:
         """Return the signed heads of a chain."""

@@ -12,7 +12,7 @@ from cabc.service.problems import ProblemError
 
 from cabc_platform.trace.errors import TraceError
 
-__all__ = ["ANSWER_BYTES", "RECORD_BYTES", "SECONDS", "Deadline", "OneAtATime"]
+__all__ = ["ANSWER_BYTES", "EXCERPT_BYTES", "RECORD_BYTES", "SECONDS", "Deadline", "OneAtATime"]
 
 T = TypeVar("T")
 
@@ -23,7 +23,10 @@ ANSWER_BYTES = 8_000_000
 """Size of one answer in JSON; a request of more rows than that is traced with `mlops trace`."""
 
 RECORD_BYTES = 64 << 20
-"""What the entries and the evidence of one subject may unfold to. A process has 512 MiB."""
+"""What entries and evidence of one subject may unfold to in an export, of which a process of 512 MiB holds copies."""
+
+EXCERPT_BYTES = 256 << 20
+"""The same for what a page is judged by, which is read in a stream; some 400,000 entries."""
 
 WAITING = 4
 """How many may wait for their turn; one more is sent away at once."""

@@ -24,14 +24,14 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 
 from cabc_platform.trace.canonical import digest
 
-__all__ = ["Entry", "Record", "RecordError"]
+__all__ = ["KINDS", "Entry", "Record", "RecordError"]
 
 _GENESIS = "sha256:" + "0" * 64
 
 _LARGEST = 1 << 30
 """Bytes that the entries of one chain may unfold to."""
 
-_KINDS = frozenset({"assessment", "finding", "statusrecord", "waiver"})
+KINDS = frozenset({"assessment", "finding", "statusrecord", "waiver"})
 """What a trace reads. All other entries are checked and not kept: most of a long record are observations."""
 
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, RuntimeError, NotImplementedError)
@@ -64,7 +64,7 @@ class Record:
         self._end = (0, _GENESIS)
         try:
             with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-                self.entries = [entry for entry in self._linked(opened) if entry.kind in _KINDS]
+                self.entries = [entry for entry in self._linked(opened) if entry.kind in KINDS]
                 self.key_id = self._signed(opened)
         except _UNREADABLE as error:
             msg = f"the archive cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
@@ -97,7 +97,7 @@ class Record:
                 raise RecordError(msg)
             previous = told["hash"]
             self._end = (seq, previous)
-            kept = told["kind"] in _KINDS and told["body"] is not None
+            kept = told["kind"] in KINDS and told["body"] is not None
             yield Entry(
                 seq=seq,
                 kind=told["kind"],
