@@ -97,6 +97,7 @@ def files() -> dict[str, str]:
             cpu_limit=_value("resources.cpuLimit"),
             memory_limit=_value("resources.memoryLimit"),
         ),
+        reads_evidence=_value("apiToken"),
         settings=_expression('include "cabc-auditor.settings" . | toJson'),
         connections=_expression('include "cabc-auditor.connections" . | toJson'),
         public_keys=_value("publicKeys"),

@@ -111,11 +111,13 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
         hashes = pulumi.Output.all(**self.tokens).apply(
             lambda tokens: {role: hashlib.sha256(token.encode()).hexdigest() for role, token in tokens.items()}
         )
+        places = self._places()
+        pages = settings.pages(places)
         # Of a random token the hash gives nothing away, and a preview that shows the settings is worth having.
         text = pulumi.Output.unsecret(
-            hashes.apply(lambda found: settings.settings(self.config, found, watch=self.models))
+            hashes.apply(lambda found: settings.settings(self.config, found, watch=self.models, pages=pages))
         )
-        connections = pulumi.Output.from_input(self._places()).apply(
+        connections = pulumi.Output.from_input(places).apply(
             lambda places: settings.connections(places, self.config.connections)
         )
         public = {
@@ -137,6 +139,7 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
             image=images.reference("cabc"),
             job_name=self._job_name,
             resources=self.config.resources,
+            reads_evidence=bool(pages),
             settings=text,
             connections=connections,
             public_keys=public,

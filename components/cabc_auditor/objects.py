@@ -69,8 +69,13 @@ class Part:
 
     @property
     def collects(self) -> bool:
-        """Whether it asks backends and takes webhooks: it alone has their credentials and speaks to the cluster."""
+        """Whether it asks backends and takes webhooks: it alone has their credentials and watches the cluster."""
         return self.role in {"all", "collect"}
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether people come to it: it alone shows what the pages of plugins ask for."""
+        return self.role in {"all", "assess"}
 
 
 PARTS: dict[str, tuple[Part, ...]] = {
@@ -94,6 +99,9 @@ class Values:
     """Name of a Job, from its short name and what it is made of: see `job_name`."""
 
     resources: Resources
+    reads_evidence: Any
+    """Whether the process with the pages gets an API token, to read the evidence of the infrastructure with."""
+
     settings: Any
     connections: Any
     public_keys: Any
@@ -261,7 +269,7 @@ def _deployment(values: Values, part: Part) -> dict[str, Any]:
         [program],
         volumes=_volumes(values, part.name, part.credentials, part.signs),
         service_account=part.name,
-        automount_service_account_token=part.collects,
+        automount_service_account_token=part.collects or (part.has_pages and values.reads_evidence),
         affinity=_BESIDE,
         # Runs get 25 s to finish; what takes longer is given back.
         termination_grace_period_seconds=40,

@@ -19,6 +19,7 @@ __all__ = [
     "SPECIFICATIONS",
     "TOKENS",
     "connections",
+    "pages",
     "settings",
 ]
 
@@ -47,8 +48,17 @@ RESOURCES = ("inferenceservices", "servingruntimes", "deployments", "networkpoli
 """What specifications may read of the cluster, in the namespaces of models alone."""
 
 
-def settings(config: CabcAuditorConfig, tokens: Mapping[str, str], *, watch: Sequence[str]) -> str:
-    """Return cabc.yaml (here JSON). `tokens` are their SHA-256 by role, `watch` the namespaces of models."""
+def settings(
+    config: CabcAuditorConfig,
+    tokens: Mapping[str, str],
+    *,
+    watch: Sequence[str],
+    pages: Mapping[str, Any] | None = None,
+) -> str:
+    """Return cabc.yaml (here JSON).
+
+    `tokens` are the SHA-256 of the tokens by role, `watch` the namespaces of models, `pages` those of the plugin.
+    """
     found: dict[str, Any] = {
         "database": f"file:{HOME}/secrets/database",
         "databaseConnections": CONNECTIONS,
@@ -67,11 +77,23 @@ def settings(config: CabcAuditorConfig, tokens: Mapping[str, str], *, watch: Seq
                 name: {"format": kind, "secret": f"file:{HOME}/secrets/hook-{name}"} for name, kind in HOOKS.items()
             },
             "watchInferenceServices": list(watch),
+            **({"pages": pages} if pages else {}),
             **({"publicUrl": config.public_url} if config.public_url else {}),
             **({"oidc": config.oidc.model_dump(by_alias=True)} if config.oidc else {}),
         },
     }
     return json.dumps(found, indent=2, sort_keys=True)
+
+
+def pages(places: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the pages of the platform's plugin, and which connections each asks: those that `places` gives rise to.
+
+    Without a prediction log there is no prediction to follow, and no page.
+    """
+    if "collector" not in places:
+        return {}
+    told = {"predictionLog": "collector", "infrastructure": "infrastructure"}
+    return {"predictions": {**told, **({"registry": "mlflow"} if "mlflow" in places else {})}}
 
 
 def connections(places: Mapping[str, Any], own: Mapping[str, Any]) -> str:

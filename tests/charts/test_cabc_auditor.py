@@ -27,6 +27,7 @@ FORM = {
     "mlflow": {},
     "kserve": {},
     "prometheus": {},
+    "predictionLog": {},
     "cabcAuditor": {
         "specifications": {"loans": "auditor/src/cabc/templates/eu-ai-act-high-risk/specification.yaml"},
         "documents": ["SECURITY.md"],
@@ -102,14 +103,16 @@ def values(plan: Plan) -> dict[str, Any]:
     """Return the values that ask the chart for what the plan asks for."""
     maps = {name: found["data"] for (kind, _, name), found in component(plan).items() if kind == "ConfigMap"}
     told = json.loads(maps[NAME]["cabc.yaml"])
+    service = {key: told["service"][key] for key in ("tokens", "pages")}
     deployment = component(plan)["Deployment", NAMESPACE, NAME]
     return {
         "image": deployment["spec"]["template"]["spec"]["containers"][0]["image"],
-        "settings": {"retention": told["retention"], "service": {"tokens": told["service"]["tokens"]}},
+        "settings": {"retention": told["retention"], "service": service},
         "connections": json.loads(maps[NAME]["connections.yaml"])["connections"],
         "publicKeys": maps[f"{NAME}-keys"],
         "specifications": maps[f"{NAME}-specifications"],
         "documents": maps[f"{NAME}-documents"],
+        "apiToken": True,
         "storageClass": "fast",
         "models": {"namespaces": ["models", "credit"]},
         "metrics": {"namespace": "prometheus", "labels": {"app.kubernetes.io/part-of": "oss-mlops-platform"}},

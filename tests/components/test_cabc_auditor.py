@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pydantic
 import pytest
@@ -13,6 +14,7 @@ from cabc.document.source import read
 from cabc.home import Settings
 from cabc.interfaces.connections import load_connections
 from cabc.record.keys import Keys
+from cabc_platform.predictions import pages
 
 from components.cabc_auditor import settings
 from components.cabc_auditor.config import CabcAuditorConfig
@@ -80,6 +82,49 @@ def test_collector_reads_and_watches_the_namespaces_of_models_alone(tmp_path: Pa
         data = named(plan, "ConfigMap", NAME)["data"]
         assert json.loads(data["cabc.yaml"])["service"]["watchInferenceServices"] == namespaces
         assert json.loads(data["connections.yaml"])["connections"]["kubernetes"]["namespaces"] == namespaces
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    return planned(tmp_path_factory.mktemp("form"), {**FORM, "predictionLog": {}, "infrastructureEvidence": {}})
+
+
+def told_pages(plan: Plan) -> Any:
+    return json.loads(named(plan, "ConfigMap", NAME)["data"]["cabc.yaml"])["service"].get("pages")
+
+
+def test_pages_of_predictions_are_there_where_predictions_are_logged(logged: Plan, resources: Plan) -> None:
+    told = told_pages(logged)
+    assert told_pages(resources) is None
+    assert told == {
+        "predictions": {"predictionLog": "collector", "registry": "mlflow", "infrastructure": "infrastructure"}
+    }
+    found = json.loads(named(logged, "ConfigMap", NAME)["data"]["connections.yaml"])["connections"]
+    assert found.keys() >= set(told["predictions"].values())
+    understood = pages.Settings.model_validate_json(json.dumps(told["predictions"]))
+    assert understood.prediction_log == "collector"
+
+
+def test_pages_ask_what_the_order_form_has() -> None:
+    assert settings.pages({"mlflow": "http://mlflow"}) == {}
+    assert "registry" not in settings.pages({"collector": "http://log"})["predictions"]
+
+
+def test_the_process_with_the_pages_may_read_evidence_and_nothing_else(logged: Plan) -> None:
+    speaking = {part.role: pod(logged, part.name)["automountServiceAccountToken"] for part in PARTS["three"]}
+    assert speaking == {"collect": True, "assess": True, "publish": False}
+    outside = {"predictions", "hook-registry", "hook-platform", "hook-alerts"}
+    assert not secret_items(pod(logged, NAME))[1] & outside
+    mine = [
+        each["inputs"]
+        for kind in ("RoleBinding", "ClusterRoleBinding")
+        for each in logged.all(kind)
+        if {"system:serviceaccounts:cabc-auditor", NAME} & {subject["name"] for subject in each["inputs"]["subjects"]}
+    ]
+    (binding,) = mine
+    role = named(logged, "Role", binding["roleRef"]["name"])
+    assert binding["metadata"]["namespace"] == role["metadata"]["namespace"] == "infrastructure-evidence"
+    assert role["rules"] == [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}]
 
 
 def test_nobody_but_the_job_that_migrates_has_the_owners_password(resources: Plan) -> None:

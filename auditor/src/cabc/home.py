@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -59,6 +59,8 @@ class Service(Model):
     public_url: str | None = None
     tokens: list[AccessToken] = []
     oidc: Oidc | None = None
+    pages: dict[Slug, dict[str, Any]] = {}
+    """Pages of installed packages that are served, by name (entry point `cabc.pages`), and what each is told."""
     webhooks: dict[Slug, Webhook] = {}
     """Webhooks by name; they post to `/hooks/NAME`."""
     poll: Duration = "PT2S"
