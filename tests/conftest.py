@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import pytest
 from google.rpc import status_pb2
+from xdist.scheduler import LoadFileScheduling
 
 # Pulumi and googleapis (which kfp needs) each bring the same message under another file name, and protobuf takes a name
 # only once per process. Nothing but a test run has both in one process.
 sys.modules["pulumi.runtime.proto.status_pb2"] = status_pb2
+
+CLUSTER = "tests/cluster/"
+ANEW = (f"{CLUSTER}test_interruption", f"{CLUSTER}test_lost_cluster")
+"""Those that make the platform anew come after those that go on with what is there."""
 
 SKIPPED_WITHOUT = {
     "cluster": "needs a real cluster: run with --with-cluster",
@@ -24,11 +30,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="run the tests of a real, ephemeral cluster as well; then nothing is skipped for want of a tool",
     )
+    parser.addoption("--on", metavar="STACK", help="a platform that is up already: tests use it and leave it up")
     parser.addoption("--update-test-data", action="store_true", help="rewrite the expected output in tests/data")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--with-cluster"):
+        items.sort(key=_turn)
         return
     lacking = {"cluster"}
     marked = {mark.name for item in items for mark in item.iter_markers()}
@@ -39,6 +47,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         for name in sorted(lacking & {mark.name for mark in item.iter_markers()}):
             item.add_marker(pytest.mark.skip(reason=SKIPPED_WITHOUT[name]))
+
+
+def _turn(item: pytest.Item) -> int:
+    """Return when a test has its turn: those of the cluster first, for they take longest, and mostly wait."""
+    if not item.nodeid.startswith(CLUSTER):
+        return 2
+    return int(item.nodeid.startswith(ANEW))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """Give each worker whole files, so that what a module sets up is set up once; the cluster is one worker's alone."""
+    return OneCluster(config, log)
+
+
+class OneCluster(LoadFileScheduling):
+    """Files by themselves, but those that share the session's cluster together."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return CLUSTER if nodeid.startswith(CLUSTER) else str(super()._split_scope(nodeid))
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -12,6 +12,7 @@ import pulumi_kubernetes as kubernetes
 from components._core import images, paths
 from components._core.config import ComponentConfig
 from components._core.contracts import Contract, KubernetesCluster, MetricsStore
+from components._core.errors import PlatformError
 from components._core.generated import Password
 
 __all__ = ["Component", "Needs", "Promises", "labels"]
@@ -91,6 +92,10 @@ class Component(pulumi.ComponentResource, abc.ABC, Generic[ConfigT]):
     def outputs(self) -> Mapping[str, Any]:
         """Return what people want to know of the running component: URLs, names; exported under its key."""
         return {}
+
+    def problems(self) -> Iterable[PlatformError]:
+        """Return what is wrong with the composition, as can be told only when every component is deployed."""
+        return ()
 
     @property
     def name(self) -> str:

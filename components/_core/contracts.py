@@ -85,6 +85,9 @@ class Database:
     users: Mapping[str, Login] = field(default_factory=dict)
     """Users besides the owner, by the names that were claimed."""
 
+    share: Callable[[str, int], None] = lambda _component, _connections: None
+    """Tell the server how many connections a component holds at most that uses what another one claimed."""
+
     def url(self, login: Login | None = None) -> pulumi.Output[str]:
         """Return the address with which SQLAlchemy connects by psycopg2, as `login` or else as the owner (secret)."""
         login = login or Login(self.username, self.password)
@@ -100,10 +103,11 @@ class Database:
 class ClaimDatabase(Protocol):
     """Create the named database, its owner, and a user `<name>_<user>` for each of `users`, who may only connect.
 
-    The same name twice is an error.
+    `connections` is how many the component that claims holds with all of them at most, while an old pod gives way to a
+    new one too. The same name twice is an error.
     """
 
-    def __call__(self, name: str, users: tuple[str, ...] = ()) -> Database: ...
+    def __call__(self, name: str, users: tuple[str, ...] = (), *, connections: int) -> Database: ...
 
 
 @dataclass(frozen=True)

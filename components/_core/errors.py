@@ -5,12 +5,13 @@ PlatformError
 ├── UnknownComponentError  a key under `components` that is no folder
 ├── MissingProviderError   a contract nobody provides
 ├── DoubledProviderError   a contract that two provide
-└── CyclicNeedsError       components that need each other
+├── CyclicNeedsError       components that need each other
+└── TooFewConnectionsError a database server that all together would use up
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
     "CyclicNeedsError",
@@ -18,6 +19,7 @@ __all__ = [
     "MissingProviderError",
     "OrderFormError",
     "PlatformError",
+    "TooFewConnectionsError",
     "UnknownComponentError",
 ]
 
@@ -84,4 +86,15 @@ class CyclicNeedsError(PlatformError):
             found=f"the circle {' → '.join((*cycle, cycle[0]))}",
             wanted="an order in which every component comes after those it needs",
             fix="remove one of them, or let one use what exists",
+        )
+
+
+class TooFewConnectionsError(PlatformError):
+    """A database server accepts fewer connections than those who use it may hold together."""
+
+    def __init__(self, keys: Sequence[str], accepted: int, held: Mapping[str, int]) -> None:
+        wanted = sum(held.values())
+        parts = ", ".join(f"{who} {number}" for who, number in held.items())
+        super().__init__(
+            keys, found=str(accepted), wanted=f"at least {wanted} ({parts})", fix=f"set {keys[-1]} to {wanted} or more"
         )

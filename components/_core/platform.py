@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Iterable
 from typing import Any
 
 import pulumi
@@ -25,9 +26,7 @@ def deploy() -> dict[str, Component[Any]]:
     try:
         configs = order_form.load()
     except* PlatformError as group:
-        lines = "\n".join(f"  {problem}" for problem in group.exceptions)
-        message = f"the order form of stack {pulumi.get_stack()} is wrong (`mlops validate` gives the lines):\n{lines}"
-        raise pulumi.RunError(message) from None
+        raise _refused(group.exceptions, "wrong (`mlops validate` gives the lines)") from None
     promised: dict[type[Contract], Contract] = {}
     components: dict[str, Component[Any]] = {}
     known = catalogue.keys()
@@ -39,4 +38,11 @@ def deploy() -> dict[str, Component[Any]]:
             promised[type(promise)] = promise
         components[key] = component
         pulumi.export(key, component.outputs)
+    if problems := [problem for component in components.values() for problem in component.problems()]:
+        raise _refused(problems, "one that cannot work")
     return components
+
+
+def _refused(problems: Iterable[Exception], what: str) -> pulumi.RunError:
+    lines = "\n".join(f"  {problem}" for problem in problems)
+    return pulumi.RunError(f"the order form of stack {pulumi.get_stack()} is {what}:\n{lines}")

@@ -33,7 +33,8 @@ HELPERS = """\
 {{- range $file := keys .Values.specifications | sortAlpha -}}
 {{- $documents = append $documents (printf "SPECIFICATIONS/%s" $file) -}}
 {{- end -}}
-{{- toJson (mergeOverwrite (fromJson `SETTINGS`) (dict "documents" $documents) .Values.settings) -}}
+{{- toJson (mergeOverwrite (fromJson `SETTINGS`) (dict "documents" $documents
+  "service" (dict "watchInferenceServices" .Values.models.namespaces)) .Values.settings) -}}
 {{- end -}}
 
 {{- define "cabc-auditor.connections" -}}
@@ -50,7 +51,7 @@ HELPERS = """\
 
 {{- define "cabc-auditor.digest" -}}
 {{- list .Values.settings .Values.connections .Values.publicKeys .Values.specifications .Values.documents
-  | toJson | sha256sum | trunc 16 -}}
+  .Values.secretsRevision | toJson | sha256sum | trunc 16 -}}
 {{- end -}}
 """
 
@@ -89,13 +90,14 @@ def files() -> dict[str, str]:
     values = Values(
         namespace=NAMESPACE,
         image=_expression('required "image: the reference of an image made from images/cabc" .Values.image | toJson'),
-        image_key="{{ .Values.image | sha256sum | trunc 8 }}",
+        job_name=_job_name,
         resources=Resources.model_construct(
             cpu=_value("resources.cpu"),
             memory=_value("resources.memory"),
             cpu_limit=_value("resources.cpuLimit"),
             memory_limit=_value("resources.memoryLimit"),
         ),
+        reads_evidence=_value("apiToken"),
         settings=_expression('include "cabc-auditor.settings" . | toJson'),
         connections=_expression('include "cabc-auditor.connections" . | toJson'),
         public_keys=_value("publicKeys"),
@@ -120,21 +122,29 @@ def files() -> dict[str, str]:
         made = objects.auditor(values, parts)
         own = {name: made.pop(name) for name in list(made) if name.rpartition("-")[2] in {part.role for part in parts}}
         everybody = made
-        access = objects.cluster_access(values, collector, _value("models.namespace"))
+        access = objects.access(values, collector, _expression("$namespace | toJson"))
         hook = objects.registry_hook(
             values,
             collector,
             registry=_value("registry.url"),
             script=_expression('.Files.Get "registry_hook.py" | toJson'),
         )
-        for file, manifests, needed in (
-            ("processes", own, None),
-            ("access", access, "models.namespace"),
-            ("registry", hook, "registry.url"),
-        ):
+        for file, manifests, needed in (("processes", own, None), ("registry", hook, "registry.url")):
             found[f"templates/{processes}/{file}.yaml"] = _template(manifests, unless_empty=needed, processes=processes)
+        each = _template(access, unless_empty="models.namespaces", processes=processes, each="namespace")
+        found[f"templates/{processes}/access.yaml"] = each
     found["templates/auditor.yaml"] = _template(everybody)
     return found
+
+
+def _job_name(name: str, made: Mapping[str, Any]) -> str:
+    """Name a Job by what the templates make it of and by the values that are filled in."""
+    # The script stands in `made` as an expression, so what it says is added.
+    made_of = objects.job_name(name, made, REGISTRY_HOOK.read_text()).rpartition("-")[2]
+    filled = ["image", "secretsRevision", *(["registry.url"] if name == "subscribe" else [])]
+    inputs = [f'"{made_of}"', ".Release.Namespace"]
+    inputs += [f".Values.{value}" for value in filled]
+    return f"{NAME}-{name}-{{{{ list {' '.join(inputs)} | toJson | sha256sum | trunc 8 }}}}"
 
 
 def write() -> None:
@@ -147,9 +157,9 @@ def write() -> None:
 
 def _helpers() -> str:
     config = CabcAuditorConfig()
-    plain = json.loads(settings.settings(config, dict.fromkeys(settings.TOKENS, ""), watch=True))
-    # Who may come in is for the installation to say, and so is what is audited.
-    del plain["service"]["tokens"], plain["documents"]
+    plain = json.loads(settings.settings(config, dict.fromkeys(settings.TOKENS, ""), watch=()))
+    # Who may come in is for the installation to say, and so are what is audited and where it is served.
+    del plain["service"]["tokens"], plain["service"]["watchInferenceServices"], plain["documents"]
     connections = json.loads(settings.connections({}, {}))["connections"]
     return MADE + HELPERS.replace("SPECIFICATIONS", SPECIFICATIONS).replace("SETTINGS", json.dumps(plain)).replace(
         "CONNECTIONS", json.dumps(connections)
@@ -174,8 +184,13 @@ def _labels() -> dict[str, str]:
 
 
 def _template(
-    manifests: Mapping[str, dict[str, Any]], *, unless_empty: str | None = None, processes: str | None = None
+    manifests: Mapping[str, dict[str, Any]],
+    *,
+    unless_empty: str | None = None,
+    processes: str | None = None,
+    each: str | None = None,
 ) -> str:
+    """Write objects under their conditions; with `each`, once for every item of the list that must not be empty."""
     text = yaml.dump_all(
         [_managed(manifest) for _, manifest in sorted(manifests.items())],
         Dumper=_Dumper,
@@ -184,6 +199,9 @@ def _template(
     )
     # Quotes inside a quoted scalar are doubled; expressions have none of this kind.
     text = text.replace("'EXPRESSION", "").replace("EXPRESSION'", "")
+    if each:
+        text = text.replace("{{ .", "{{ $.")
+        text = f"{{{{- range ${each} := .Values.{unless_empty} }}}}\n---\n{text}{{{{- end }}}}\n"
     conditions = [f'(eq .Values.processes "{processes}")'] if processes else []
     conditions += [f".Values.{unless_empty}"] if unless_empty else []
     if not conditions:

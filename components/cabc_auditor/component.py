@@ -52,7 +52,16 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
         self.namespace = self.create_namespace()
         self.parts = PARTS[self.config.processes]
         self.collector = next(part for part in self.parts if part.collects)
-        self.database = self.needs[SqlDatabase].claim(DATABASE, users=(*SIGNERS, "read"))
+        serving = self.needs.get(ModelServing)
+        self.models = tuple(dict.fromkeys([*([serving.namespace] if serving else []), *self.config.namespaces]))
+        self.database = self.needs[SqlDatabase].claim(
+            DATABASE,
+            users=(*SIGNERS, "read"),
+            # Old pods answer until new ones do; beside them one verifies the record, and a Job migrates the tables.
+            connections=(2 * len(self.parts) + 1) * settings.CONNECTIONS + 1,
+        )
+        if log := self.needs.get(PredictionLog):
+            log.database.share("cabcAuditor", 2 * settings.QUERIES)
         self.keys = {role: SigningKey(f"{NAME}-{role}", opts=pulumi.ResourceOptions(parent=self)) for role in SIGNERS}
         self.tokens = {role: self.password(f"token-{role}") for role in settings.TOKENS}
         self.hooks = {name: self.password(f"hook-{name}") for name in settings.HOOKS}
@@ -104,10 +113,13 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
         hashes = pulumi.Output.all(**self.tokens).apply(
             lambda tokens: {role: hashlib.sha256(token.encode()).hexdigest() for role, token in tokens.items()}
         )
-        watch = self.needs.get(ModelServing) is not None
+        places = self._places()
+        pages = settings.pages(places)
         # Of a random token the hash gives nothing away, and a preview that shows the settings is worth having.
-        text = pulumi.Output.unsecret(hashes.apply(lambda found: settings.settings(self.config, found, watch=watch)))
-        connections = pulumi.Output.from_input(self._places()).apply(
+        text = pulumi.Output.unsecret(
+            hashes.apply(lambda found: settings.settings(self.config, found, watch=self.models, pages=pages))
+        )
+        connections = pulumi.Output.from_input(places).apply(
             lambda places: settings.connections(places, self.config.connections)
         )
         public = {
@@ -124,12 +136,12 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
                 lambda found: _digest([*found, specifications, documents])
             )
         )
-        image = images.reference("cabc")
         return Values(
             namespace=self.namespace,
-            image=image,
-            image_key=hashlib.sha256(image.encode()).hexdigest()[:8],
+            image=images.reference("cabc"),
+            job_name=self._job_name,
             resources=self.config.resources,
+            reads_evidence=bool(pages),
             settings=text,
             connections=connections,
             public_keys=public,
@@ -149,6 +161,16 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
             verify=f"23 */{self.config.verify_every_hours} * * *",
         )
 
+    def _job_name(self, name: str, made: Mapping[str, Any]) -> pulumi.Output[str]:
+        """Name a Job by what it is made of and by the credentials that it gives or uses."""
+        users = {login.username: login.password for login in self.database.users.values()}
+        used: dict[str, dict[str, Any]] = {
+            "migrate": {"owner": self._address(None), "users": users},
+            "subscribe": {"hook": self.hooks["registry"]},
+        }
+        named = pulumi.Output.all(made, used[name]).apply(lambda found: objects.job_name(name, *found))
+        return pulumi.Output.unsecret(named)
+
     def _places(self) -> dict[str, Any]:
         """Return where the platform's parts are, as far as the order form has them."""
         found: dict[str, Any] = {}
@@ -156,8 +178,8 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
             found["mlflow"] = registry.url
         if metrics := self.needs.get(MetricsStore):
             found["prometheus"] = metrics.url
-        if serving := self.needs.get(ModelServing):
-            found["models"] = serving.namespace
+        if self.models:
+            found["models"] = self.models
         if log := self.needs.get(PredictionLog):
             reader = log.database.users["reader"].username
             found["collector"] = log.url
@@ -240,10 +262,11 @@ class CabcAuditorComponent(Component[CabcAuditorConfig]):
     def _access(self, values: Values) -> list[pulumi.Resource]:
         """Let the part that collects see what serves models."""
         serving = self.needs.get(ModelServing)
-        if serving is None:
-            return []
-        made = objects.cluster_access(values, self.collector, serving.namespace)
-        return [self._register(name, manifest, depends_on=[serving.ready]) for name, manifest in made.items()]
+        return [
+            self._register(f"{namespace}-{name}", manifest, depends_on=[serving.ready] if serving else [])
+            for namespace in self.models
+            for name, manifest in objects.access(values, self.collector, namespace).items()
+        ]
 
     def _registry(self, values: Values, running: Mapping[str, pulumi.CustomResource]) -> None:
         """Have the registry tell what changes in it."""

@@ -74,6 +74,12 @@ class CabcAuditorConfig(ComponentConfig):
     connections: Mapping[DnsName, Mapping[str, Any]] = pydantic.Field(default_factory=dict)
     """More connections than those that follow from the platform; see docs/reference/connections.md."""
 
+    namespaces: tuple[DnsName, ...] = ()
+    """More namespaces that serve what specifications audit, beside that of the platform's models.
+
+    The auditor reads them and is told of new revisions there, and nowhere else; they are there already.
+    """
+
     processes: Literal["three", "one"] = "three"
     """`three`: who collects, who judges and who publishes are apart, each with its own ServiceAccount, database user
     and signing key. `one` does all and owns its database: it takes a third of the memory and proves less."""

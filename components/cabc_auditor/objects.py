@@ -5,7 +5,9 @@ A value is whatever stands in its place: a text, an output of the program, a pla
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +19,18 @@ from components._core.config import Resources
 from components._core.workload import container, deployment_spec, http_probe, pod_spec, pod_template, volume_claim
 from components.cabc_auditor.settings import DATA, DOCUMENTS, HOME, HOOKS, PORT, SPECIFICATIONS
 
-__all__ = ["NAME", "PARTS", "REGISTRY_HOOK", "Part", "Values", "auditor", "cluster_access", "monitor", "registry_hook"]
+__all__ = [
+    "NAME",
+    "PARTS",
+    "REGISTRY_HOOK",
+    "Part",
+    "Values",
+    "access",
+    "auditor",
+    "job_name",
+    "monitor",
+    "registry_hook",
+]
 
 NAME = "cabc-auditor"
 
@@ -56,8 +69,13 @@ class Part:
 
     @property
     def collects(self) -> bool:
-        """Whether it asks backends and takes webhooks: it alone has their credentials and speaks to the cluster."""
+        """Whether it asks backends and takes webhooks: it alone has their credentials and watches the cluster."""
         return self.role in {"all", "collect"}
+
+    @property
+    def has_pages(self) -> bool:
+        """Whether people come to it: it alone shows what the pages of plugins ask for."""
+        return self.role in {"all", "assess"}
 
 
 PARTS: dict[str, tuple[Part, ...]] = {
@@ -77,10 +95,13 @@ class Values:
 
     namespace: Any
     image: Any
-    image_key: Any
-    """Part of the names of Jobs, which cannot be changed: a new image is a new Job."""
+    job_name: Callable[[str, Mapping[str, Any]], Any]
+    """Name of a Job, from its short name and what it is made of: see `job_name`."""
 
     resources: Resources
+    reads_evidence: Any
+    """Whether the process with the pages gets an API token, to read the evidence of the infrastructure with."""
+
     settings: Any
     connections: Any
     public_keys: Any
@@ -103,6 +124,14 @@ class Values:
     storage_class: Any
     verify: Any
     """Schedule as in cron."""
+
+
+def job_name(name: str, *made_of: Any) -> str:
+    """Return the name of a Job, another one for anything else that it is made of: a Job cannot be changed.
+
+    Of random passwords among it, eight digits of a hash give nothing away.
+    """
+    return f"{NAME}-{name}-{hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:8]}"
 
 
 def auditor(values: Values, parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
@@ -141,48 +170,32 @@ def auditor(values: Values, parts: Sequence[Part]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def cluster_access(values: Values, part: Part, models: Any) -> dict[str, dict[str, Any]]:
-    """Return what lets the part that collects read the namespace of models, and see InferenceServices change."""
-    subjects = [{"kind": "ServiceAccount", "name": part.name, "namespace": values.namespace}]
+def access(values: Values, part: Part, namespace: Any) -> dict[str, dict[str, Any]]:
+    """Return what lets the part that collects read a namespace of models, and see InferenceServices change there."""
     group = "rbac.authorization.k8s.io"
-    inner = {"name": NAME, "namespace": models, "labels": labels(NAME)}
-    outer = {"name": f"{NAME}-watch", "labels": labels(NAME)}
+    metadata = {"name": NAME, "namespace": namespace, "labels": labels(NAME)}
     return {
-        "models-role": {
+        "role": {
             "apiVersion": f"{group}/v1",
             "kind": "Role",
-            "metadata": inner,
+            "metadata": metadata,
             "rules": [
                 {
                     "apiGroups": ["serving.kserve.io"],
-                    "resources": ["inferenceservices", "servingruntimes"],
-                    "verbs": ["get"],
+                    "resources": ["inferenceservices"],
+                    "verbs": ["get", "list", "watch"],
                 },
+                {"apiGroups": ["serving.kserve.io"], "resources": ["servingruntimes"], "verbs": ["get"]},
                 {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get"]},
                 {"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["get"]},
             ],
         },
-        "models-binding": {
+        "binding": {
             "apiVersion": f"{group}/v1",
             "kind": "RoleBinding",
-            "metadata": inner,
+            "metadata": metadata,
             "roleRef": {"apiGroup": group, "kind": "Role", "name": NAME},
-            "subjects": subjects,
-        },
-        "watch-role": {
-            "apiVersion": f"{group}/v1",
-            "kind": "ClusterRole",
-            "metadata": outer,
-            "rules": [
-                {"apiGroups": ["serving.kserve.io"], "resources": ["inferenceservices"], "verbs": ["list", "watch"]}
-            ],
-        },
-        "watch-binding": {
-            "apiVersion": f"{group}/v1",
-            "kind": "ClusterRoleBinding",
-            "metadata": outer,
-            "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": f"{NAME}-watch"},
-            "subjects": subjects,
+            "subjects": [{"kind": "ServiceAccount", "name": part.name, "namespace": values.namespace}],
         },
     }
 
@@ -229,7 +242,7 @@ def registry_hook(values: Values, part: Part, *, registry: Any, script: str) -> 
     volumes = {"script": {"config_map": {"name": f"{NAME}-registry-hook"}}, "tmp": {"empty_dir": {}}}
     return {
         "registry-hook": _config_map(values, f"{NAME}-registry-hook", {"registry_hook.py": script}),
-        "subscribe": _job(values, "subscribe", pod_spec([program], volumes=volumes, restart_policy="Never")),
+        "subscribe": _job(values, "subscribe", pod_spec([program], volumes=volumes, restart_policy="Never"), script),
     }
 
 
@@ -256,7 +269,7 @@ def _deployment(values: Values, part: Part) -> dict[str, Any]:
         [program],
         volumes=_volumes(values, part.name, part.credentials, part.signs),
         service_account=part.name,
-        automount_service_account_token=part.collects,
+        automount_service_account_token=part.collects or (part.has_pages and values.reads_evidence),
         affinity=_BESIDE,
         # Runs get 25 s to finish; what takes longer is given back.
         termination_grace_period_seconds=40,
@@ -362,17 +375,17 @@ def _volumes(
     }
 
 
-def _job(values: Values, name: str, pod: Any) -> dict[str, Any]:
+def _job(values: Values, name: str, pod: Any, script: str = "") -> dict[str, Any]:
     app = f"{NAME}-{name}"
+    spec = {"backoffLimit": 6, "activeDeadlineSeconds": 600, "template": _camel(pod_template(app, pod))}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {**_metadata(values, f"{app}-{values.image_key}"), "labels": labels(app)},
-        "spec": {
-            "backoffLimit": 6,
-            "activeDeadlineSeconds": 600,
-            "template": _camel(pod_template(app, pod)),
+        "metadata": {
+            **_metadata(values, values.job_name(name, {"spec": spec, "script": script})),
+            "labels": labels(app),
         },
+        "spec": spec,
     }
 
 
@@ -380,7 +393,7 @@ def _config_map(values: Values, name: str, data: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": _metadata(values, name), "data": data}
 
 
-def _metadata(values: Values, name: str) -> dict[str, Any]:
+def _metadata(values: Values, name: Any) -> dict[str, Any]:
     return {"name": name, "namespace": values.namespace, "labels": labels(NAME)}
 
 

@@ -38,6 +38,12 @@ DRAIN_SECONDS = 5
 
 METRICS = "/var/run/metrics"
 
+KEPT, MORE = 4, 6
+"""Connections to the database that each of its two stores, tracking and registry, keeps open and opens when it must."""
+
+CONNECTIONS = 2 * 2 * (KEPT + MORE)
+"""Those of both stores, twice: the old server answers until the new one does."""
+
 
 class MlflowComponent(Component[MlflowConfig]):
     """Tracking and registry in one server; artefacts go through it, so that clients need no key of the bucket."""
@@ -51,7 +57,7 @@ class MlflowComponent(Component[MlflowConfig]):
         self.namespace = self.create_namespace()
         self.host = f"{self.name}.{self.namespace}.svc.cluster.local"
         self.allow_ingress(self.namespace, self.name, PORT)
-        database = self.needs[SqlDatabase].claim(self.config.database)
+        database = self.needs[SqlDatabase].claim(self.config.database, connections=CONNECTIONS)
         bucket = self.needs[ObjectStore].claim(self.config.bucket)
         credentials = self._credentials(database, bucket)
         server = self._server(bucket, credentials, [database.ready, bucket.ready])
@@ -148,6 +154,8 @@ class MlflowComponent(Component[MlflowConfig]):
             env={
                 "POD_IP": {"field_ref": {"field_path": "status.podIP"}},
                 **env,
+                "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": str(KEPT),
+                "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": str(MORE),
                 # Jobs are scorers of GenAI traces; their runner and queues take 1.8 GiB.
                 "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
                 # Who is told of the registry is in the cluster, behind its network policies: by http, at a private

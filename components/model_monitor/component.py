@@ -26,6 +26,9 @@ __all__ = ["ModelMonitorComponent"]
 
 PORT = 8080
 
+CONNECTIONS = 2
+"""To the log's database: one measurement at a time, which may count while it reads."""
+
 READER = "reader"
 """User of the prediction log's database that may read and nothing else."""
 
@@ -41,6 +44,7 @@ class ModelMonitorComponent(Component[ModelMonitorConfig]):
         self.namespace = self.create_namespace()
         self.allow_ingress(self.namespace, self.name, PORT)
         database = self.needs[PredictionLog].database
+        database.share("modelMonitor", CONNECTIONS)
         self._server(self._credentials(database, database.users[READER]), database)
         self.scrape(self.namespace)
         register_rules(self, self.needs.get(MetricsStore), rules.groups(self.config.alerts))

@@ -147,4 +147,14 @@ def _monitor() -> list[Alert]:
             f"{WHO} is served, but its run has no profile to compare with: nothing is watched.",
             "models",
         ),
+        Alert(
+            "ModelMostlyProbed",
+            f"max by ({VERSION}) (model_window_probe_rows) > max by ({VERSION}) (model_window_rows)",
+            # Longer than a window: one look of somebody who tests is no habit.
+            "2h",
+            "info",
+            f"{WHO} is asked more often by probes ({{{{ $value }}}} in the window) than by anybody else:"
+            " most of what it answers is not measured.",
+            "models",
+        ),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pulumi
@@ -12,6 +12,7 @@ from components._core import images
 from components._core.component import Component, Promises, labels
 from components._core.config import Resources
 from components._core.contracts import Database, Login, MetricsStore, SqlDatabase
+from components._core.errors import PlatformError, TooFewConnectionsError
 from components._core.rules import register_rules
 from components._core.workload import container, pod_spec, pod_template, stateful_server, tcp_probe
 from components.postgres import files, rules
@@ -52,7 +53,7 @@ class PostgresComponent(Component[PostgresConfig]):
             protect=self.config.protect,
         )
         register_rules(self, self.needs.get(MetricsStore), rules.groups(), depends_on=[self.server])
-        self.claimed: set[str] = set()
+        self.connections = {"the superuser": files.RESERVED}
         return Promises(SqlDatabase(claim=self.claim))
 
     @property
@@ -62,15 +63,20 @@ class PostgresComponent(Component[PostgresConfig]):
             "open": f"kubectl -n {self.namespace} port-forward service/{self.name} {files.PORT}",
         }
 
-    def claim(self, name: str, users: tuple[str, ...] = ()) -> Database:
+    def problems(self) -> Iterable[PlatformError]:
+        accepted = self.config.max_connections
+        if accepted < sum(self.connections.values()):
+            yield TooFewConnectionsError(("components", "postgres", "maxConnections"), accepted, self.connections)
+
+    def claim(self, name: str, users: tuple[str, ...] = (), *, connections: int) -> Database:
         """Create the named database, an owner of the same name and a user `<name>_<user>` for each of `users`.
 
         Raises ValueError when the name was claimed before.
         """
-        if name in self.claimed:
+        if name in self.connections:
             msg = f"database {name!r} is claimed twice: every consumer needs a name of its own"
             raise ValueError(msg)
-        self.claimed.add(name)
+        self.connections[name] = connections
         # Kubernetes allows no `_` in names, PostgreSQL no `-` without quotes.
         resource = name.replace("_", "-")
         password = self.password(resource)
@@ -96,6 +102,7 @@ class PostgresComponent(Component[PostgresConfig]):
             password=password,
             ready=job,
             users=logins,
+            share=lambda component, more: self.connections.update({f"{component} in {name}": more}),
         )
 
     def _secret(

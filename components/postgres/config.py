@@ -18,8 +18,12 @@ class PostgresConfig(ComponentConfig):
     protect: bool = False
     """Refuse to delete or replace the volume: `pulumi destroy` stops until this is false again."""
 
-    max_connections: int = pydantic.Field(default=60, ge=10, le=1000)
-    """Connections the server accepts at once; each in use takes about 8 MiB."""
+    max_connections: int = pydantic.Field(default=120, ge=10, le=1000)
+    """Connections the server accepts at once; a plan with components that may hold more together is refused.
+
+    Each in use takes about 8 MiB, so that the memory limit is reached before all are: what components may hold at most
+    is rarely what they hold.
+    """
 
     shared_buffers: int = pydantic.Field(default=48, ge=16, le=16384)
     """Page cache of the server in MiB; a quarter of the memory limit serves most."""

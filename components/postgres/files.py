@@ -12,6 +12,7 @@ __all__ = [
     "HBA",
     "PASSWD",
     "PORT",
+    "RESERVED",
     "SUPERUSER",
     "USER_SQL",
     "settings",
@@ -21,6 +22,9 @@ __all__ = [
 PORT = 5432
 
 SUPERUSER = "postgres"
+
+RESERVED = 5
+"""Connections that only the superuser gets: claims, of which several run at once, and people who look for a fault."""
 
 DATA = "/var/lib/postgresql/data/pgdata"
 """Folder of the database cluster: inside the volume, because initdb wants to create it itself."""
@@ -46,6 +50,7 @@ hba_file = '/etc/postgres/pg_hba.conf'
 unix_socket_directories = '/tmp'
 password_encryption = 'scram-sha-256'
 max_connections = {config.max_connections}
+superuser_reserved_connections = {RESERVED}
 shared_buffers = {config.shared_buffers}MB
 max_wal_size = 512MB
 # Compiling queries needs LLVM, which the image leaves out.

@@ -37,6 +37,9 @@ BUCKET = "predictions"
 
 SPOOL = "/var/lib/prediction-log"
 
+CONNECTIONS = 6
+"""To the database, of the one collector that there is at a time."""
+
 
 class PredictionLogComponent(Component[PredictionLogConfig]):
     """One collector: model servers send it their events, everybody else labels and questions."""
@@ -50,7 +53,7 @@ class PredictionLogComponent(Component[PredictionLogConfig]):
         self.namespace = self.create_namespace()
         # Predictors are in a namespace of the platform too.
         self.allow_ingress(self.namespace, self.name, PORT)
-        database = self.needs[SqlDatabase].claim(DATABASE, users=(READER,))
+        database = self.needs[SqlDatabase].claim(DATABASE, users=(READER,), connections=CONNECTIONS)
         bucket = self.needs[ObjectStore].claim(BUCKET)
         server = stateful_server(
             self,
@@ -109,6 +112,7 @@ class PredictionLogComponent(Component[PredictionLogConfig]):
             command=["python", "-m", "platform_runtime.prediction_log"],
             env={
                 "PREDICTION_LOG_DATABASE": from_secret("database"),
+                "PREDICTION_LOG_CONNECTIONS": str(CONNECTIONS),
                 "PREDICTION_LOG_KEY": from_secret("key"),
                 "PREDICTION_LOG_READER": database.users[READER].username,
                 "PREDICTION_LOG_SPOOL": SPOOL,

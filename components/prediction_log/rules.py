@@ -62,6 +62,16 @@ def _storing() -> list[Alert]:
             "platform",
         ),
         Alert(
+            "PredictionLogWritesFail",
+            # Again and again, and in between it works: a database that is away has an alert of its own.
+            "sum by (namespace, pod) (increase(prediction_log_write_failures_total[5m])) > 0"
+            " and max by (namespace, pod) (max_over_time(prediction_log_database_up[10m])) == 1",
+            "15m",
+            "warning",
+            "The prediction log reaches its database and cannot always write: events come late.",
+            "platform",
+        ),
+        Alert(
             "PredictionLogWaits",
             "max by (namespace, pod) (prediction_log_spool_bytes / prediction_log_spool_limit_bytes) > 0.8",
             "1m",

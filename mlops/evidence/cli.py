@@ -7,13 +7,14 @@ import sys
 from typing import Annotated
 
 import typer
+from cabc_platform import documents
+from cabc_platform.documents import Document
 from rich.console import Console
 from rich.table import Table
 
 from mlops import console, runs
 from mlops.errors import OperationError, UsageError
 from mlops.evidence import reading, recording
-from mlops.evidence.document import Entry
 from mlops.loop.cluster import Cluster
 
 __all__ = ["app"]
@@ -53,7 +54,7 @@ def drift(stack: StackOption = "local", *, as_json: JsonOption = False) -> None:
     found = Stack(stack)
     with runs.exclusive(stack, f"evidence drift --stack {stack}"):
         entry = recording.drift(found, "mlops evidence drift", recording.connect(found))
-    told = entry.document["drift"]
+    told = entry.body["drift"]
     if as_json:
         console.out.print_json(entry.text)
     else:
@@ -84,7 +85,7 @@ def show(
     if number is None and at is None:
         _list(chain, as_json=as_json)
         return
-    chosen = reading.at(chain, reading.instant(at)) if at else _numbered(chain, number)
+    chosen = documents.in_force(chain, reading.instant(at)) if at else _numbered(chain, number)
     if chosen is None:
         known = f"1 to {chain[-1].number}" if chain else "none"
         msg = f"stack {stack} has no document {f'for {at}' if at else number}; there are {known}"
@@ -118,11 +119,11 @@ def _cluster(stack: str, *, offline: bool) -> Cluster | None:
     return recording.connect(Stack(stack))
 
 
-def _numbered(chain: list[Entry], number: int | None) -> Entry | None:
+def _numbered(chain: list[Document], number: int | None) -> Document | None:
     return next((entry for entry in chain if entry.number == number), None)
 
 
-def _list(chain: list[Entry], *, as_json: bool) -> None:
+def _list(chain: list[Document], *, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(f"[{','.join(entry.text for entry in chain)}]\n")
         return
@@ -135,8 +136,8 @@ def _list(chain: list[Entry], *, as_json: bool) -> None:
     out.print(table)
 
 
-def _row(entry: Entry) -> tuple[str, str, str, str, str]:
-    document = entry.document
+def _row(entry: Document) -> tuple[str, str, str, str, str]:
+    document = entry.body
     short = entry.digest.removeprefix("sha256:")[:12]
     by = document["recorded"]["by"]["user"]
     if document["kind"] == "update":

@@ -7,10 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from cabc_platform.documents import Document
+
 from components._core import paths
 from components._core.component import labels
 from mlops.errors import OperationError
-from mlops.evidence.document import Entry
 from mlops.loop.cluster import Cluster
 
 __all__ = ["NAMESPACE", "ClusterChain", "FileChain", "united"]
@@ -35,14 +36,14 @@ class FileChain:
         """Return a stack's file. It outlives the stack: that something was removed is evidence as well."""
         return cls(paths.state("evidence", f"{stack}.jsonl"))
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[Document]:
         """Return the documents, as they are."""
         if not self.path.exists():
             return []
         *whole, _ = self.path.read_text().split("\n")
-        return [Entry(line) for line in whole]
+        return [Document(line) for line in whole]
 
-    def append(self, entries: Iterable[Entry]) -> None:
+    def append(self, entries: Iterable[Document]) -> None:
         """Add documents; they are on the disk when this returns."""
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -67,17 +68,17 @@ class ClusterChain:
         """Tell whether the cluster has the component."""
         return self._cluster.get(self._namespace) is not None
 
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[Document]:
         """Return the documents in the cluster, by their numbers. Raises OperationError for one that is none."""
         found = self._cluster.items(self._path, labelSelector=LABEL)
-        entries = [Entry(str((each.get("data") or {}).get(KEY, ""))) for each in found]
+        entries = [Document(str((each.get("data") or {}).get(KEY, ""))) for each in found]
         try:
             return sorted(entries, key=lambda entry: entry.number)
         except (ValueError, KeyError, TypeError) as error:
             msg = f"a ConfigMap of {self._path} with label {LABEL} holds no document: {error}"
             raise OperationError(msg, fix="remove what is not evidence from the namespace") from error
 
-    def put(self, entries: Iterable[Entry]) -> None:
+    def put(self, entries: Iterable[Document]) -> None:
         """Create what is not there yet."""
         for entry in entries:
             manifest = {
@@ -85,7 +86,7 @@ class ClusterChain:
                 "kind": "ConfigMap",
                 "metadata": {
                     "name": entry.name,
-                    "labels": {**labels(NAMESPACE), LABEL: entry.document["kind"]},
+                    "labels": {**labels(NAMESPACE), LABEL: entry.body["kind"]},
                     "annotations": {"oss-mlops-platform/digest": entry.digest},
                 },
                 "immutable": True,
@@ -93,13 +94,13 @@ class ClusterChain:
             }
             self._cluster.create(self._path, manifest)
 
-    def forget(self, entries: Iterable[Entry]) -> None:
+    def forget(self, entries: Iterable[Document]) -> None:
         """Remove documents that the last one does not promise to be there any more."""
         for entry in entries:
             self._cluster.delete(f"{self._path}/{entry.name}")
 
 
-def united(file: list[Entry], cluster: list[Entry]) -> list[Entry]:
+def united(file: list[Document], cluster: list[Document]) -> list[Document]:
     """Return one chain of both places. Raises OperationError where they tell of different pasts.
 
     Another machine may have recorded since, then the cluster has more; a cluster that was made anew has less.

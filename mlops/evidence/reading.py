@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cabc_platform import documents
+from cabc_platform.documents import Document, Fault, verify
+
 from mlops.errors import OperationError, UsageError
-from mlops.evidence.document import Entry, Fault, verify
 from mlops.evidence.keeping import ClusterChain, FileChain, united
 from mlops.loop.cluster import Cluster
 
-__all__ = ["Checked", "at", "check", "entries", "instant"]
+__all__ = ["Checked", "check", "entries", "instant"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Checked:
     faults: list[Fault]
 
 
-def entries(stack: str, cluster: Cluster | None) -> list[Entry]:
+def entries(stack: str, cluster: Cluster | None) -> list[Document]:
     """Return every document of a stack. Raises OperationError where file and cluster contradict each other."""
     place = ClusterChain(cluster) if cluster is not None else None
     return united(FileChain.of(stack).entries(), place.entries() if place and place.ready() else [])
@@ -52,33 +53,16 @@ def check(stack: str, cluster: Cluster | None) -> Checked:
     return Checked(len(file), len(there), begins, faults)
 
 
-def at(chain: Sequence[Entry], when: dt.datetime) -> Entry | None:
-    """Return the operation of the engine whose outcome was in the cluster at an instant."""
-    found = None
-    for entry in chain:
-        document = entry.document
-        if (
-            document["kind"] == "update"
-            and document["update"]["ended"]
-            and instant(document["update"]["ended"]) <= when
-        ):
-            found = entry
-    return found
-
-
 def instant(text: str) -> dt.datetime:
     """Return an instant with its time zone. Raises UsageError for any other text."""
     try:
-        found = dt.datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
+        return documents.instant(text)
+    except ValueError as error:
         msg = f"found {text!r}, wanted an instant with its time zone"
-        raise UsageError(msg, fix="write for example 2026-11-30T12:00:00Z")
-    return found
+        raise UsageError(msg, fix="write for example 2026-11-30T12:00:00Z") from error
 
 
-def _compare(file: list[Entry], there: list[Entry]) -> list[Fault]:
+def _compare(file: list[Document], there: list[Document]) -> list[Fault]:
     """Compare two chains that each hold: the end of one can still have been cut off."""
     faults = []
     here = {entry.number: entry for entry in file}

@@ -11,12 +11,14 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from cabc_platform.documents import Document, digest, verify
+
 from components._core import paths, plan
 from mlops import console, validate
 from mlops.engine import Stack
 from mlops.errors import MlopsError, OperationError
 from mlops.evidence import facts
-from mlops.evidence.document import Entry, digest, following, verify
+from mlops.evidence.document import following
 from mlops.evidence.history import Update, updates
 from mlops.evidence.keeping import ClusterChain, FileChain, united
 from mlops.loop.cluster import Cluster
@@ -54,7 +56,7 @@ def connect(stack: Stack) -> Cluster | None:
     return None
 
 
-def record(stack: Stack, command: str, cluster: Cluster | None, *, since: dt.datetime | None = None) -> list[Entry]:
+def record(stack: Stack, command: str, cluster: Cluster | None, *, since: dt.datetime | None = None) -> list[Document]:
     """Write a document for every operation that has none, and one where other models are served than was written.
 
     `since` is when `command` began to operate the engine: only an operation that began no earlier is its own.
@@ -79,17 +81,17 @@ def record(stack: Stack, command: str, cluster: Cluster | None, *, since: dt.dat
     return chain.keep()
 
 
-def drift(stack: Stack, command: str, cluster: Cluster | None) -> Entry:
+def drift(stack: Stack, command: str, cluster: Cluster | None) -> Document:
     """Compare the cluster with the state and write down what differs, since when, and what no longer does."""
     chain = _Chain(stack.name, cluster)
     found = facts.moves(stack.differences())
     now = _now()
     before = last(chain.entries, "drift")
-    known = {_which(each): each for each in (before.document["drift"]["open"]["items"] if before else [])}
+    known = {_which(each): each for each in (before.body["drift"]["open"]["items"] if before else [])}
     here = {_which(each) for each in found}
     opened = [{**each, "since": known.get(_which(each), {}).get("since", now)} for each in found]
     resolved = [
-        {**each, "resolved": now, "resolvedAfter": before.document["recorded"]["at"] if before else None}
+        {**each, "resolved": now, "resolvedAfter": before.body["recorded"]["at"] if before else None}
         for which, each in known.items()
         if which not in here
     ]
@@ -103,7 +105,7 @@ def drift(stack: Stack, command: str, cluster: Cluster | None) -> Entry:
     return chain.keep()[-1]
 
 
-def last(entries: Iterable[Entry], kind: str) -> Entry | None:
+def last(entries: Iterable[Document], kind: str) -> Document | None:
     """Return the last document of a kind."""
     return next((entry for entry in reversed(list(entries)) if _is(entry, kind)), None)
 
@@ -122,7 +124,7 @@ class _Chain:
         if faults := verify(self.entries):
             msg = f"the evidence of stack {stack} does not hold: {faults[0]}"
             raise OperationError(msg, fix=f"mlops evidence verify --stack {stack} names every fault")
-        self._new: list[Entry] = []
+        self._new: list[Document] = []
 
     def add(self, kind: str, told: Mapping[str, Any]) -> None:
         """Put a document behind the others."""
@@ -130,12 +132,12 @@ class _Chain:
         self.entries.append(entry)
         self._new.append(entry)
 
-    def keep(self) -> list[Entry]:
+    def keep(self) -> list[Document]:
         """Write everything to both places, the file first; return what is new."""
         held = {entry.number for entry in self._in_file}
         self._file.append(entry for entry in self.entries if entry.number not in held)
         if self._place is not None and self.entries:
-            begin = int(self.entries[-1].document["keptFrom"])
+            begin = int(self.entries[-1].body["keptFrom"])
             there = {entry.number for entry in self._in_cluster}
             self._place.put(each for each in self.entries if each.number >= begin and each.number not in there)
             self._place.forget(each for each in self._in_cluster if each.number < begin)
@@ -178,7 +180,7 @@ def _update(
         "checks": _checks(stack, resources, command),
         "drift": None
         if open_drift is None
-        else {"checked": open_drift.document["recorded"]["at"], "open": open_drift.document["drift"]["objects"]},
+        else {"checked": open_drift.body["recorded"]["at"], "open": open_drift.body["drift"]["objects"]},
         "served": None if cluster is None or models is None else facts.bounded(models),
     }
 
@@ -194,9 +196,9 @@ def _head(stack: Stack, command: str, *, at: str | None = None) -> dict[str, Any
     }
 
 
-def _unrecorded(all_: list[Update], entries: list[Entry]) -> list[Update]:
+def _unrecorded(all_: list[Update], entries: list[Document]) -> list[Update]:
     """Return the operations that no document tells of, given in their order, as the documents are."""
-    known = {tuple(entry.document["update"]["key"]) for entry in entries if _is(entry, "update")}
+    known = {tuple(entry.body["update"]["key"]) for entry in entries if _is(entry, "update")}
     first = next((place for place, update in enumerate(all_) if update.key in known), 0)
     # What comes before the first known one has documents that are not kept here.
     begin = first if entries and entries[0].number > 1 else 0
@@ -290,9 +292,9 @@ def _steps(stack: Stack, update: Update) -> list[dict[str, Any]] | None:
     return [step for step in steps if step["op"] not in _SILENT]
 
 
-def _last_served(entries: list[Entry]) -> list[dict[str, Any]]:
+def _last_served(entries: list[Document]) -> list[dict[str, Any]]:
     for entry in reversed(entries):
-        if (told := entry.document.get("served")) is not None:
+        if (told := entry.body.get("served")) is not None:
             items: list[dict[str, Any]] = told["items"]
             return items
     return []
@@ -307,8 +309,8 @@ def _which(each: Mapping[str, Any]) -> tuple[str, str]:
     return (str(each["type"]), str(each["name"]))
 
 
-def _is(entry: Entry, kind: str) -> bool:
-    return bool(entry.document.get("kind") == kind)
+def _is(entry: Document, kind: str) -> bool:
+    return bool(entry.body.get("kind") == kind)
 
 
 def _now() -> str:

@@ -1,1 +1,1 @@
-"""The life of one prediction: from what was asked and answered to who operated the platform at that minute."""
+"""The command that follows one prediction; what it collects and judges is `cabc_platform.trace`."""

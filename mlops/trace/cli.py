@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from cabc_platform.documents import Document
+from cabc_platform.trace.collected import Collected
+from cabc_platform.trace.collecting import Sources, collect
+from cabc_platform.trace.errors import InputError, TraceError
+from cabc_platform.trace.hops import State, Trace
+from cabc_platform.trace.judging import judge
 
 from mlops import console
 from mlops.errors import OperationError, UsageError
-from mlops.evidence.document import Entry
 from mlops.loop.cluster import Cluster
-from mlops.trace.collected import Collected
-from mlops.trace.collecting import Sources, collect
-from mlops.trace.hops import State, Trace
-from mlops.trace.judging import judge
-from mlops.trace.page import page
+from mlops.trace.passing import Passing, told
 
 __all__ = ["app", "trace"]
 
@@ -49,16 +50,22 @@ def trace(
     """Follow one prediction to its model, data, status and infrastructure of then; exit code 1 if a hop is open."""
     if (request is None) == (verify is None):
         raise UsageError("give either the id of a request or --verify FILE", fix="mlops trace --help")
-    if verify is not None:
-        found, row, number = _checked(verify, row)
-        console.err.print(f"{console.OK} the manifest of {verify} is {number}", markup=False)
-    else:
-        found = collect(_sources(stack, kubeconfig), str(request), stack=stack)
-    result = judge(found, row)
-    if export is not None:
-        number = found.export(export, result.plain())
-        console.err.print(f"{console.OK} {export}: its manifest is {number}", markup=False)
+    try:
+        if verify is not None:
+            found, row, number = _checked(verify, row)
+            console.err.print(f"{console.OK} the manifest of {verify} is {number}", markup=False)
+        else:
+            found = collect(_sources(stack, kubeconfig), str(request), stack=stack)
+        result = judge(found, row)
+        if export is not None:
+            number = found.export(export, result.plain())
+            console.err.print(f"{console.OK} {export}: its manifest is {number}", markup=False)
+    except TraceError as error:
+        kind = UsageError if isinstance(error, InputError) else OperationError
+        raise kind(str(error), fix=error.fix) from error
     if html is not None:
+        from cabc_platform.trace.page import page
+
         _write(html, page(result))
     if as_json:
         sys.stdout.write(f"{json.dumps(result.plain(), indent=2, ensure_ascii=False)}\n")
@@ -69,12 +76,12 @@ def trace(
 
 def _checked(file: Path, row: int | None) -> tuple[Collected, int | None, str]:
     """Return what an export holds, the row it is about and its number, after judging it again."""
-    found, told, number = Collected.read(file)
-    kept = told.get("row") if isinstance(told, dict) else None
-    if json.loads(json.dumps(judge(found, kept).plain())) != told:
+    found, kept, number = Collected.read(file)
+    about = kept.get("row") if isinstance(kept, dict) else None
+    if json.loads(json.dumps(judge(found, about).plain())) != kept:
         msg = f"{file} tells another trace than its own files give"
         raise OperationError(msg, fix="believe the files: they are what was collected; ask who made the export")
-    return found, kept if row is None else row, number
+    return found, about if row is None else row, number
 
 
 def _sources(stack: str, kubeconfig: Path | None) -> Sources:
@@ -94,15 +101,20 @@ def _sources(stack: str, kubeconfig: Path | None) -> Sources:
     cluster = Cluster(access)
     found = places.find(cluster)
 
-    def evidence() -> Sequence[Entry]:
-        return reading.entries(stack, cluster)
+    def evidence() -> Sequence[Document]:
+        with told():
+            return reading.entries(stack, cluster)
+
+    def record(subject: str) -> bytes:
+        with told():
+            return Auditor(cluster, str(found.auditor)).export(subject)
 
     return Sources(
-        services=cluster,
+        services=Passing(cluster),
         prediction_log=found.prediction_log,
         mlflow=found.mlflow,
         auditor=found.auditor,
-        export=lambda subject: Auditor(cluster, str(found.auditor)).export(subject),
+        export=record,
         evidence=evidence,
     )
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from cabc.interfaces import registry
-from playwright.sync_api import Browser, sync_playwright
+from cabc.interfaces import connections, registry
+from playwright.sync_api import Browser
 
+from tests.support.chromium import chromium
 from tests.support.postgresql import PostgreSQL, programs, running
 
 BACKENDS = {"mlflow_server", "postgresql", "prometheus_server", "browser"}
@@ -27,9 +27,15 @@ def _without_plugins() -> Iterator[None]:
     """Let the auditor's tests see its own interfaces only, whichever plugins are installed beside it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(registry, "entry_points", lambda group: ())  # noqa: ARG005 (its parameter goes by name)
-        registry.installed.cache_clear()
+        _forget()
         yield
+    _forget()
+
+
+def _forget() -> None:
+    """Have the models that know the installed interfaces made anew."""
     registry.installed.cache_clear()
+    connections._file_model.cache_clear()
 
 
 @pytest.fixture(scope="session")
@@ -53,11 +59,6 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Give the machine's own Chromium for one module, because it keeps an event loop running; nothing is downloaded."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+    """Give a browser."""
+    with chromium() as started:
         yield started
-        started.close()

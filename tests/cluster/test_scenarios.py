@@ -55,7 +55,6 @@ def test_drifted_input_reaches_who_has_to_know(scenario: Any) -> None:
     assert record["alert"]["receivers"]
 
 
-@pytest.mark.release  # a waiver of six minutes has to end
 def test_a_waiver_ends_and_takes_the_model_with_it(scenario: Any) -> None:
     evidence = scenario("rollback")
     statuses = [fact["found"] for fact in evidence["facts"] if fact["name"].startswith("status of version")]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ import psycopg
 import pydantic
 import pytest
 
+from components._core.plan import PlanError
 from components.postgres import files
 from components.postgres.component import PostgresComponent
 from components.postgres.config import PostgresConfig
@@ -82,14 +85,67 @@ def test_other_namespaces_reach_the_port_of_the_server(resources: Plan) -> None:
 
 def test_one_database_for_two_consumers_is_an_error() -> None:
     server = object.__new__(PostgresComponent)
-    server.claimed = {"mlflow"}
+    server.connections = {"mlflow": 1}
     with pytest.raises(ValueError, match="'mlflow' is claimed twice"):
-        server.claim("mlflow")
+        server.claim("mlflow", connections=1)
+
+
+EVERYBODY = {
+    **FORM,
+    "kserve": {},
+    "predictionLog": {},
+    "modelMonitor": {},
+    "cabcAuditor": {},
+}
+HELD = {
+    "the superuser": files.RESERVED,
+    "mlflow": 40,
+    "prediction_log": 6,
+    "modelMonitor in prediction_log": 2,
+    "cabc": 36,
+    "cabcAuditor in prediction_log": 8,
+}
+"""Who holds how many connections at most, with the catalogue's defaults."""
+
+
+def test_server_takes_all_connections_that_components_may_hold(tmp_path: Path) -> None:
+    enough = sum(HELD.values())
+    assert PostgresConfig().max_connections - enough >= 20, "people, exports and what is counted wrong"
+    planned(tmp_path, {**EVERYBODY, "postgres": {"maxConnections": enough}})
+    with pytest.raises(PlanError) as caught:
+        planned(tmp_path, {**EVERYBODY, "postgres": {"maxConnections": enough - 1}})
+    told = re.search(r"maxConnections: found (\d+), wanted at least (\d+) \((.+?)\)", str(caught.value))
+    assert told
+    assert (int(told[1]), int(told[2])) == (enough - 1, enough)
+    assert dict(part.rsplit(" ", 1) for part in told[3].split(", ")) == {who: str(held) for who, held in HELD.items()}
+
+
+def test_pools_are_as_large_as_was_claimed(tmp_path: Path) -> None:
+    """What each process is told, times the processes that there may be."""
+    plan = planned(tmp_path, EVERYBODY)
+
+    def told(kind: str, name: str) -> dict[str, str]:
+        (program,) = plan.of(kind, name)["inputs"]["spec"]["template"]["spec"]["containers"]
+        return {entry["name"]: entry.get("value", "") for entry in program["env"]}
+
+    tracking = told("Deployment", "mlflow")
+    pool = int(tracking["MLFLOW_SQLALCHEMYSTORE_POOL_SIZE"]) + int(tracking["MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW"])
+    stores, old_and_new = 2, 2
+    assert HELD["mlflow"] == pool * stores * old_and_new
+    assert HELD["prediction_log"] == int(told("StatefulSet", "prediction-log")["PREDICTION_LOG_CONNECTIONS"])
+    settings = plan.of("ConfigMap", "cabc-auditor-settings")["inputs"]["data"]
+    processes = [each for each in plan.all("Deployment") if each["name"].startswith("cabc-auditor-deployment-")]
+    each = json.loads(settings["cabc.yaml"])["databaseConnections"]
+    migrating, verifying = 1, 1
+    assert HELD["cabc"] == (old_and_new * len(processes) + verifying) * each + migrating
+    queries = json.loads(settings["connections.yaml"])["connections"]["predictions"]["maxConcurrent"]
+    assert HELD["cabcAuditor in prediction_log"] == old_and_new * queries
 
 
 def test_order_form_sets_the_servers_settings() -> None:
     text = files.settings(PostgresConfig.model_validate({"maxConnections": 20, "sharedBuffers": 256}))
     assert "max_connections = 20\n" in text
+    assert f"superuser_reserved_connections = {files.RESERVED}\n" in text
     assert "shared_buffers = 256MB\n" in text
 
 

@@ -16,7 +16,8 @@ from cabc.record.types import Status, Verdict
 from cabc.service.app import create_app
 
 from mlops.loop.cluster import Answer
-from tests.support.loop import FakePlatform, Part
+from tests.support.loop import FakePlatform
+from tests.support.loop_parts import Part
 from tests.support.service import NOW, Paper, Seeder, make_home, token
 
 __all__ = ["NAME", "AuditorPart"]

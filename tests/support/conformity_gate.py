@@ -25,15 +25,28 @@ sys.path.insert(0, str(paths.CHECKOUT / "images" / "python"))
 from platform_runtime.conformity_gate.auditor import AuditorError, Subject
 from platform_runtime.conformity_gate.cluster import STOP, STOPPED, Service
 from platform_runtime.conformity_gate.decision import Cause, Decision
-from platform_runtime.conformity_gate.gate import Gate, Place
-from platform_runtime.conformity_gate.plan import Policy
+from platform_runtime.conformity_gate.gate import Gate
+from platform_runtime.conformity_gate.plan import Mode, Policy
 from platform_runtime.conformity_gate.registry import Model, ModelVersion, RegistryError
+from platform_runtime.conformity_gate.sides import Place
 from platform_runtime.conformity_gate.standing import Assessed, Standing, Step
 from platform_runtime.conformity_gate.standing import Status as GateStatus
 from platform_runtime.deployment import Version, inference_service
 from platform_runtime.registration import aliases
 
-__all__ = ["MODEL", "START", "KilledError", "Quality", "Trial"]
+__all__ = [
+    "ENFORCE",
+    "MODEL",
+    "START",
+    "KilledError",
+    "Quality",
+    "Trial",
+    "made",
+    "metrics",
+    "polled",
+    "running",
+    "unfair",
+]
 
 MODEL = "loan-approval"
 START = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
@@ -300,3 +313,37 @@ class Trial:
             annotations.pop(key, None)
             if value is not None:
                 annotations[key] = value
+
+
+ENFORCE = Policy(mode=Mode.ENFORCE)
+
+
+def running(policy: Policy = ENFORCE) -> Trial:
+    """Return a world in which version 1 is conformant, served and champion."""
+    trial = Trial(policy)
+    trial.deploy(trial.register())
+    trial.assess()
+    trial.settle()
+    return trial
+
+
+def unfair(policy: Policy = ENFORCE) -> Trial:
+    """Return a world in which version 2, which is served now, was just suspended."""
+    trial = running(policy)
+    trial.deploy(trial.register("grave"))
+    trial.settle()
+    trial.assess()
+    return trial
+
+
+def made(trial: Trial) -> list[tuple[str, str | None, str | None]]:
+    return [(each.kind, each.source, each.target) for each in reversed(trial.gate.decisions())]
+
+
+def metrics(trial: Trial) -> str:
+    return trial.gate.metrics.text().decode()
+
+
+def polled(trial: Trial) -> float:
+    (line,) = [each for each in metrics(trial).splitlines() if each.startswith("conformity_gate_last_poll")]
+    return float(line.split()[1])

@@ -11,8 +11,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from mlops.loop.cluster import Answer
+from tests.support.loop_parts import Part, answered, monitor, pod
 
-__all__ = ["MLFLOW", "PROMETHEUS", "TOKEN", "FakePlatform", "Part", "monitor", "pod"]
+__all__ = ["MLFLOW", "PROMETHEUS", "TOKEN", "FakePlatform"]
 
 MLFLOW, PROMETHEUS = "http://mlflow.mlflow.svc:5000", "http://prometheus.prometheus.svc:9090"
 
@@ -21,63 +22,6 @@ ISVC = "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices/loan
 TOKEN = "token-of-the-auditing-party"  # noqa: S105 (of nobody)
 
 EXAMPLE = {"columns": ["a"], "data": [[1.0], [2.0]]}
-
-
-def pod(name: str, uri: str, **status: Any) -> dict[str, Any]:
-    """Return a predictor pod that fetched `uri`."""
-    return {
-        "metadata": {
-            "name": name,
-            "namespace": "models",
-            "labels": {"serving.kserve.io/inferenceservice": "loan-approval"},
-        },
-        "spec": {
-            "initContainers": [{"args": [uri, "/mnt/models"]}],
-            "containers": [{"ports": [{"name": "http", "containerPort": 8080}]}],
-        },
-        "status": {"phase": "Running", **status},
-    }
-
-
-def monitor(**spec: Any) -> dict[str, Any]:
-    """Return a monitor that has predictor pods read, or what `spec` makes of it."""
-    chosen = {"matchExpressions": [{"key": "serving.kserve.io/inferenceservice", "operator": "Exists"}]}
-    return {
-        "metadata": {"name": "predictors", "namespace": "models", "labels": {"platform": "ours"}},
-        "spec": {"selector": chosen, "podMetricsEndpoints": [{"port": "http", "path": "/metrics"}], **spec},
-    }
-
-
-class Part:
-    """A service that watches: a name, a namespace, and what it answers."""
-
-    name: str
-    replicas = 1
-
-    @property
-    def url(self) -> str:
-        """Return where the loop finds it."""
-        return f"http://{self.name}.{self.name}.svc:8080"
-
-    def service(self) -> dict[str, Any]:
-        """Return its Service."""
-        return {
-            "metadata": {"name": self.name, "namespace": self.name},
-            "spec": {"selector": {"app": self.name}, "ports": [{"name": "http", "port": 8080}]},
-        }
-
-    def answer(self, platform: FakePlatform, path: str, body: Any, query: Mapping[str, str]) -> Answer:
-        """Answer one request; without replicas nobody does."""
-        if not self.replicas:
-            return Answer(503, {}, "no endpoints available")
-        if path == "/readyz":
-            return Answer(200, {}, "")
-        found = self.said(platform, path, body, query)
-        return Answer(404, {}, "") if found is None else _answer(found)
-
-    def said(self, platform: FakePlatform, path: str, body: Any, query: Mapping[str, str]) -> Any:
-        """Return the body of an answer, None for 404."""
-        raise NotImplementedError
 
 
 @dataclass
@@ -259,7 +203,7 @@ class FakePlatform:
         if url == MLFLOW:
             return self._mlflow(path, query)
         if url == PROMETHEUS:
-            return _answer(self._prometheus(path, query))
+            return answered(self._prometheus(path, query))
         answer = self._model(path, body)
         request_id = headers.get("Ce-Id", "")
         if answer.good and not request_id.startswith("probe-"):
@@ -294,11 +238,11 @@ class FakePlatform:
             version = re.search(r"m-(\d+)", path)
             return Answer(200, {}, f"run_id: run-{version and version[1]}\nsignature: {{inputs: '[a]'}}\n")
         if path.endswith("input_example.json"):
-            return _answer(EXAMPLE)
+            return answered(EXAMPLE)
         if "/mlflow-artifacts/artifacts/" in path:
             name = path.partition("/artifacts/")[2].partition("/artifacts/")[2]
             found = self.artefacts.get(name)
-            return Answer(404, {}, "") if found is None else _answer(found)
+            return Answer(404, {}, "") if found is None else answered(found)
         method = path.removeprefix("/api/2.0/mlflow/")
         aliased = self.candidate if query.get("alias") == "candidate" and self.candidate else self.champion
         version = query.get("version") or query.get("run_id", "").removeprefix("run-") or str(aliased)
@@ -311,7 +255,7 @@ class FakePlatform:
             "tags": [{"key": "digest", "value": f"sha256:{version}"}],
         }
         run = {"info": {"experiment_id": "1", "status": "FINISHED"}, "data": {}}
-        return _answer(
+        return answered(
             {
                 "registered-models/alias": {"model_version": entry},
                 "model-versions/get": {"model_version": entry},
@@ -359,13 +303,13 @@ class FakePlatform:
         }
         if path.startswith("/v1"):
             self.counted["v1"] += 1
-            return _answer({"predictions": self.outputs(body["instances"])}, headers)
+            return answered({"predictions": self.outputs(body["instances"])}, headers)
         self.counted["v2"] += 1
         columns = {tensor["name"]: tensor["data"] for tensor in body["inputs"]}
         rows = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
         said = self.outputs(rows)
         output = {"shape": [len(said), len(said[0])], "data": [value for row in said for value in row]}
-        return _answer({"outputs": [output]}, headers)
+        return answered({"outputs": [output]}, headers)
 
     def outputs(self, rows: list[dict[str, Any]]) -> list[Any]:
         """Return what the model says of rows."""
@@ -398,7 +342,3 @@ class FakePlatform:
             "SERVING_RUNTIME": "mlflow",
         }
         return {"data": {"job.yaml": json.dumps(job), "platform.json": json.dumps(places), "image": "a/python:1"}}
-
-
-def _answer(body: Any, headers: Mapping[str, str] | None = None) -> Answer:
-    return Answer(200, headers or {}, json.dumps(body))

@@ -148,12 +148,14 @@ def serving(story: Story) -> None:
     story.add("prediction_log_spool_bytes", wave(4e6, 3e6, 600))
     story.add("prediction_log_spool_limit_bytes", flat(1e9))
     story.add("prediction_log_refused_total", flat(0), reason="full")
+    story.add("prediction_log_write_failures_total", flat(0))
     story.add("prediction_log_unmatched_truths", flat(12))
     story.histogram("prediction_log_append_seconds", 20)
 
 
 def quality(story: Story) -> None:
     story.add("model_window_rows", wave(5000, 400), **MODEL)
+    story.add("model_window_probe_rows", wave(60, 10), **MODEL)
     story.add("model_window_labelled_rows", wave(1800, 100), **MODEL)
     story.add("model_label_delay_seconds", wave(2400, 300), **MODEL)
     story.add("model_monitor_duration_seconds", wave(2.4, 0.6))

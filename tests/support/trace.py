@@ -3,32 +3,56 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import httpx
 from cabc.record.archive import export
 from cabc.record.chain import draft
-from cabc.record.database import open_record
+from cabc.record.database import DatabaseRecord, open_record
 from cabc.record.keys import Keys
 from cabc.record.types import Status, Verdict
+from cabc_platform.documents import Document
+from cabc_platform.trace.canonical import data_digest
+from cabc_platform.trace.collecting import Sources
 
 from mlops.errors import OperationError
-from mlops.evidence.document import Entry, following
+from mlops.evidence.document import following
 from mlops.loop.cluster import Answer
-from mlops.trace.canonical import data_digest
-from mlops.trace.collecting import Sources
+from mlops.trace.passing import Passing
 from tests.support import cabc
 from tests.support.http_backend import HttpBackend, Reply, Request
 
-__all__ = ["ASKED", "MODEL", "REQUEST", "Loopback", "Past", "log_server", "minute", "prediction", "sources", "truth"]
+__all__ = [
+    "ASKED",
+    "FILES",
+    "MODEL",
+    "REQUEST",
+    "Loopback",
+    "Past",
+    "log_server",
+    "minute",
+    "prediction",
+    "registered",
+    "registry_server",
+    "sources",
+    "truth",
+]
 
 MODEL = cabc.SUBJECT
 REQUEST = "loop-0123456789ab"
 IMAGE = "sha256:" + "e" * 64
+
+FILES = {
+    "MLmodel": b"run_id: 0123456789abcdef0123456789abcdef\nflavors: {}\n",
+    "model.pkl": bytes(range(256)),
+    "data/part.bin": b"\x00\xff",
+}
 
 
 def minute(number: int) -> dt.datetime:
@@ -97,9 +121,9 @@ class Past:
     model: Mapping[str, str]
     """Version, run id and digest of what answered."""
 
-    chain: list[Entry] = field(default_factory=list)
+    chain: list[Document] = field(default_factory=list)
 
-    def evidence(self) -> list[Entry]:
+    def evidence(self) -> list[Document]:
         """Return two operations by two people, the first in force when the request came."""
         if not self.chain:
             self._operation(0, "ada", "a" * 40)
@@ -114,22 +138,27 @@ class Past:
         if subject != MODEL:
             msg = f"the record knows no subject {subject!r}"
             raise OperationError(msg)
-        now = [minute(0)]
-        keys = Keys(self.folder / "keys")
-        file = self.folder / "record.zip"
-        file.unlink(missing_ok=True)
-        for each in self.folder.glob("record.db*"):
-            each.unlink()
-        with open_record(f"sqlite:///{self.folder / 'record.db'}", keys=keys, clock=lambda: now[0]) as record:
-            about = {"version": self.model["version"], "run_id": self.model["run_id"], "digest": self.model["digest"]}
-            self._assess(record, now, 12, about, Status.CONDITIONAL)
-            now[0] = minute(13)
-            record.append([draft(cabc.waiver(created=minute(13), expires=minute(100)))])
-            record.append([draft(cabc.waiver("w0", created=minute(13), expires=minute(14)))])
-            other = {"version": "9", "run_id": "f" * 32, "digest": "sha256:" + "9" * 64}
-            self._assess(record, now, 75, other, Status.SUSPENDED)
-            export(record, None, file, keys=keys)
+        with self.record(self.folder) as record:
+            file = self.folder / "record.zip"
+            file.unlink(missing_ok=True)
+            export(record, None, file, keys=record.keys)
         return file.read_bytes()
+
+    def record(self, folder: Path, *, url: str | None = None) -> DatabaseRecord:
+        """Write the auditor's record anew in a folder, or into an empty database, and return it."""
+        now = [minute(0)]
+        for each in folder.glob("record.db*"):
+            each.unlink()
+        address = url or f"sqlite:///{folder / 'record.db'}"
+        record = open_record(address, keys=Keys(folder / "keys"), clock=lambda: now[0])
+        about = {"version": self.model["version"], "run_id": self.model["run_id"], "digest": self.model["digest"]}
+        self._assess(record, now, 12, about, Status.CONDITIONAL)
+        now[0] = minute(13)
+        record.append([draft(cabc.waiver(created=minute(13), expires=minute(100)))])
+        record.append([draft(cabc.waiver("w0", created=minute(13), expires=minute(14)))])
+        other = {"version": "9", "run_id": "f" * 32, "digest": "sha256:" + "9" * 64}
+        self._assess(record, now, 75, other, Status.SUSPENDED)
+        return record
 
     def _assess(self, record: Any, now: list[dt.datetime], at: int, about: dict[str, str], status: Status) -> None:
         verdict = Verdict.NOT_SATISFIED
@@ -201,20 +230,72 @@ class Loopback:
     def ask(self, url: str, path: str, *, query: Mapping[str, str] | None = None, timeout: float = 30) -> Answer:
         """Return what a service says."""
         try:
-            found = httpx.get(f"{url}{path}", params=query, timeout=timeout)
+            found = httpx.get(f"{url}{quote(path)}", params=query, timeout=timeout)
         except httpx.HTTPError as error:
             msg = f"{url} does not answer: {type(error).__name__}"
             raise OperationError(msg) from error
         return Answer(found.status_code, dict(found.headers), found.text, found.content)
 
 
-def log_server(told: Mapping[str, Any]) -> HttpBackend:
-    """Return a prediction log that knows one request."""
+def log_server(*known: Mapping[str, Any]) -> HttpBackend:
+    """Return a prediction log that knows some requests."""
 
     def answer(request: Request) -> Reply:
-        if request.path == f"/v1/predictions/{told['request_id']}":
-            return Reply(json.dumps(told).encode())
+        for told in known:
+            if unquote(request.path) == f"/v1/predictions/{told['request_id']}":
+                return Reply(json.dumps(told).encode())
+        if request.path == "/v1/requests":
+            wanted = request.query.get("model")
+            return Reply(json.dumps([each for each in known if wanted in {None, each["model"]}]).encode())
         return Reply(b'{"detail":"not in the log"}', status=404)
+
+    return HttpBackend(answer)
+
+
+def registered() -> dict[str, str]:
+    """Return the identity of the version that `registry_server` has."""
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()}
+    lines = "".join(f"{hashes[name]}  {name}\n" for name in sorted(FILES))
+    digest = f"sha256:{hashlib.sha256(lines.encode()).hexdigest()}"
+    return {"version": "3", "run_id": "0123456789abcdef0123456789abcdef", "digest": digest}
+
+
+def registry_server(model: Mapping[str, str], files: Mapping[str, bytes] = FILES) -> HttpBackend:
+    """Return a server that answers as MLflow does about one version."""
+    root = "1/models/m-1/artifacts"
+    version = {
+        "name": MODEL,
+        "version": model["version"],
+        "run_id": model["run_id"],
+        "creation_timestamp": 1732960000000,
+        "tags": [
+            {"key": "digest", "value": model["digest"]},
+            {"key": "data.sha256", "value": "d" * 64},
+            {"key": "code.version", "value": "c" * 40},
+        ],
+    }
+    run = {
+        "info": {"experiment_id": "1", "status": "FINISHED", "end_time": 1732960000000},
+        "data": {"metrics": [{"key": "auc", "value": 0.81}], "params": [], "tags": []},
+    }
+    replies = {
+        "/api/2.0/mlflow/model-versions/get": {"model_version": version},
+        "/api/2.0/mlflow/model-versions/get-download-uri": {"artifact_uri": f"mlflow-artifacts:/{root}"},
+        "/api/2.0/mlflow/runs/get": {"run": run},
+    }
+    listed = {
+        root: [{"path": "MLmodel"}, {"path": "model.pkl"}, {"path": "data", "is_dir": True}],
+        f"{root}/data": [{"path": "part.bin"}],
+    }
+    artefacts = "/api/2.0/mlflow-artifacts/artifacts"
+
+    def answer(request: Request) -> Reply:
+        if request.path == artefacts:
+            return Reply(json.dumps({"files": listed[request.query["path"]]}).encode())
+        if request.path.startswith(f"{artefacts}/{root}/"):
+            return Reply(files[request.path.removeprefix(f"{artefacts}/{root}/")])
+        told = replies.get(request.path)
+        return Reply(json.dumps(told).encode()) if told else Reply(status=404)
 
     return HttpBackend(answer)
 
@@ -222,7 +303,7 @@ def log_server(told: Mapping[str, Any]) -> HttpBackend:
 def sources(past: Past, log: str | None, mlflow: str | None) -> Sources:
     """Return where the parts of a test's platform are."""
     return Sources(
-        services=Loopback(),
+        services=Passing(Loopback()),
         prediction_log=log,
         mlflow=mlflow,
         auditor="http://auditor.test:8080",

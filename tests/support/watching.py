@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from examples.loan_approval.pipeline import ATTRIBUTES, FEATURES, LABEL
-from tests.support.loop import FakePlatform, Part
+from tests.support.loop import FakePlatform
+from tests.support.loop_parts import Part
 
-__all__ = ["HELD_OUT", "MonitorPart", "PredictionLogPart", "held_out"]
+__all__ = ["HELD_OUT", "MonitorPart", "PredictionLogPart", "Watched", "held_out"]
 
 HELD_OUT = "evaluation/held-out.json"
 
@@ -127,3 +129,29 @@ class MonitorPart(Part):
             mine = [said for said, _, attributes in known if attributes.get(attribute) == group]
             shares.append(sum(mine) / len(mine))
         return {"figures": {"disparate_impact_ratio": {"value": min(shares) / max(shares)}}}
+
+
+class Watched(FakePlatform):
+    """Serves a model that approves of whoever earns enough, and says what it does to whoever watches."""
+
+    def __init__(self, **given: Any) -> None:
+        super().__init__(**given)
+        self.collector = PredictionLogPart()
+        self.monitor = MonitorPart(self.collector)
+        self.watching = [self.collector, self.monitor]
+        self.artefacts = {HELD_OUT: held_out()}
+        self.exported = True
+
+    def outputs(self, rows: list[dict[str, Any]]) -> list[Any]:
+        return [[0.1, 0.9] if row.get("appinc", 0.0) > 12 else [0.8, 0.2] for row in rows]
+
+    def _prometheus(self, path: str, query: Any) -> Any:
+        expression = query.get("query", "")
+        if not expression.startswith("model_"):
+            return super()._prometheus(path, query)
+        version = re.search(r'version="(\w+)"', expression)
+        report = self.monitor.report(self, version[1] if version else "")
+        metric = re.search(r'metric="(\w+)"', expression)
+        found = report["performance"].get(metric[1]) if metric else report["labelled_rows"]
+        samples = [{"metric": {}, "value": [0, repr(float(found))]}] if self.exported and found is not None else []
+        return {"data": {"result": samples}}

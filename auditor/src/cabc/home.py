@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
 
 from cabc.document.base import Model, Slug
 from cabc.document.durations import Duration
@@ -57,12 +59,17 @@ class Service(Model):
     public_url: str | None = None
     tokens: list[AccessToken] = []
     oidc: Oidc | None = None
+    pages: dict[Slug, dict[str, Any]] = {}
+    """Pages of installed packages that are served, by name (entry point `cabc.pages`), and what each is told."""
     webhooks: dict[Slug, Webhook] = {}
     """Webhooks by name; they post to `/hooks/NAME`."""
     poll: Duration = "PT2S"
     """How often documents are looked at for changes, and the record for work of other processes."""
-    watch_inference_services: bool = False
-    """Watch the cluster for new revisions of the InferenceServices that documents name."""
+    watch_inference_services: bool | list[Slug] = False
+    """Watch for new revisions of the InferenceServices that documents name: in these namespaces, or in all (`true`).
+
+    A namespace needs the rights `list` and `watch` in it, all of them need these in the whole cluster.
+    """
 
 
 class Retention(Model):
@@ -77,6 +84,8 @@ class Settings(Model):
 
     database: str | None = None
     """SQLAlchemy URL, or `env:NAME`; SQLite in the home folder when not given."""
+    database_connections: Annotated[int, Field(ge=2)] = 12
+    """Connections to PostgreSQL that a process holds at most; who finds none free waits a minute for one."""
     documents: list[str] = []
     """Specifications that `serve` runs, as paths."""
     anchors: list[str] = ["anchors"]
@@ -110,7 +119,8 @@ class Home:
         """Open the record in a role."""
         from cabc.record.database import open_record
 
-        return open_record(self.database, keys=self.keys, anchors=self.anchors, role=role)
+        connections = self.settings.database_connections
+        return open_record(self.database, keys=self.keys, anchors=self.anchors, role=role, connections=connections)
 
     def read_connections(self) -> dict[str, Connection]:
         """Read the operator's connections; none when there is no file."""

@@ -4,7 +4,8 @@
 {{- range $file := keys .Values.specifications | sortAlpha -}}
 {{- $documents = append $documents (printf "/etc/cabc-specifications/%s" $file) -}}
 {{- end -}}
-{{- toJson (mergeOverwrite (fromJson `{"anchors": ["/var/lib/cabc/anchors"], "database": "file:/etc/cabc/secrets/database", "published": "/var/lib/cabc/published", "retention": {}, "service": {"host": "0.0.0.0", "port": 8080, "watchInferenceServices": true, "webhooks": {"alerts": {"format": "alertmanager", "secret": "file:/etc/cabc/secrets/hook-alerts"}, "platform": {"format": "generic", "secret": "file:/etc/cabc/secrets/hook-platform"}, "registry": {"format": "mlflow", "secret": "file:/etc/cabc/secrets/hook-registry"}}}}`) (dict "documents" $documents) .Values.settings) -}}
+{{- toJson (mergeOverwrite (fromJson `{"anchors": ["/var/lib/cabc/anchors"], "database": "file:/etc/cabc/secrets/database", "databaseConnections": 5, "published": "/var/lib/cabc/published", "retention": {}, "service": {"host": "0.0.0.0", "port": 8080, "webhooks": {"alerts": {"format": "alertmanager", "secret": "file:/etc/cabc/secrets/hook-alerts"}, "platform": {"format": "generic", "secret": "file:/etc/cabc/secrets/hook-platform"}, "registry": {"format": "mlflow", "secret": "file:/etc/cabc/secrets/hook-registry"}}}}`) (dict "documents" $documents
+  "service" (dict "watchInferenceServices" .Values.models.namespaces)) .Values.settings) -}}
 {{- end -}}
 
 {{- define "cabc-auditor.connections" -}}
@@ -21,5 +22,5 @@
 
 {{- define "cabc-auditor.digest" -}}
 {{- list .Values.settings .Values.connections .Values.publicKeys .Values.specifications .Values.documents
-  | toJson | sha256sum | trunc 16 -}}
+  .Values.secretsRevision | toJson | sha256sum | trunc 16 -}}
 {{- end -}}

@@ -27,6 +27,14 @@ WINDOW = Row(
             one("sum by (model, version) (model_window_labelled_rows)", MODEL),
         ),
         Panel(
+            "Left out as probes",
+            "Rows that test the server: ids of their requests begin with `probe-`. None of the figures"
+            " below is about them.",
+            Kind.STAT,
+            Unit.NUMBER,
+            one("sum by (model, version) (model_window_probe_rows)", MODEL),
+        ),
+        Panel(
             "Delay of the truth",
             "Time from a prediction to the arrival of its true outcome.",
             Kind.STAT,

@@ -192,6 +192,15 @@ LOG = Row(
             above(1, 100),
         ),
         Panel(
+            "Failed writes in the last hour",
+            "Attempts to move events into the database that failed. They are made again and nothing is lost; again and"
+            " again means that the database has no room or no connection left.",
+            Kind.STAT,
+            Unit.NUMBER,
+            one("sum(increase(prediction_log_write_failures_total[1h]))"),
+            above(1, 100),
+        ),
+        Panel(
             "Truths without a prediction",
             "Labels and feedback whose request is not in the log: too early, or about something else.",
             Kind.STAT,

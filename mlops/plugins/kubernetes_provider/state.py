@@ -43,15 +43,26 @@ def parse(state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     return inputs, bare
 
 
-def prune(live: Any, shape: Any) -> Any:
-    """Return the part of a live value that a program's inputs speak of.
+_UNASKED = object()
 
-    Lists are matched by position; an element the inputs do not have is dropped.
+
+def prune(live: Any, shape: Any, applied: Any = _UNASKED) -> Any:
+    """Return the part of a live value that a program's inputs speak of; lists are matched by position.
+
+    `applied` is what the server would make of applying the inputs, if it was asked: what that would take away is kept,
+    because somebody put it into a value that is the program's as a whole, such as a list of rules or a selector.
     """
     if isinstance(live, dict) and isinstance(shape, dict):
-        return {key: prune(value, shape[key]) for key, value in live.items() if key in shape}
+        then = applied if isinstance(applied, dict) else {}
+        same = {key: prune(value, shape[key], then.get(key, _UNASKED)) for key, value in live.items() if key in shape}
+        if isinstance(applied, dict):
+            same |= {key: value for key, value in live.items() if key not in shape and key not in applied}
+        return same
     if isinstance(live, list) and isinstance(shape, list):
         if live and shape and type(live[0]) is not type(shape[0]):
             return live
-        return [prune(value, wanted) for value, wanted in zip(live, shape, strict=False)]
+        told = isinstance(applied, list) and len(applied) <= len(live)
+        thens = applied if told else [_UNASKED] * len(live)
+        kept = [prune(*each) for each in zip(live, shape, thens, strict=False)]
+        return [*kept, *live[len(thens) :]]
     return live

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from cabc.document.interfaces import SqlInterface
 from cabc.interfaces.base import ExtractError, RetrieveError, Value
 from cabc.interfaces.connections import SqlConnection
+from cabc.interfaces.lanes import lane
 from cabc.interfaces.sql import SqlPlugin
 
 from tests.support.postgresql import PostgreSQL
@@ -57,6 +59,17 @@ def test_a_stored_query_with_parameters(lite: SqlConnection) -> None:
     assert retrieve(SqlPlugin(), ask("missing_rate", parameters={"below": 9}), lite).origin == (
         "query missing_rate of connection db"
     )
+
+
+def test_no_more_are_asked_at_once_than_the_connection_allows(lite: SqlConnection) -> None:
+    """Runs of other subjects count too: the database does not know one from the other."""
+    narrow = lite.model_copy(update={"max_concurrent": 1, "timeout": 0.05})
+    with (
+        lane(str(sa.make_url(lite.url)), 1, 1),
+        pytest.raises(RetrieveError, match=r"1 retrievals .+ none ended within 0\.05 s"),
+    ):
+        read(narrow, "SELECT 1")
+    assert read(narrow.model_copy(update={"timeout": 5.0}), "SELECT 1") == 1
 
 
 def test_an_unknown_name_is_no_query(lite: SqlConnection) -> None:

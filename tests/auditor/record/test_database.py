@@ -11,10 +11,13 @@ from cabc.errors import CabcError
 from cabc.record.canonical import digest
 from cabc.record.chain import GENESIS, IntegrityError, draft
 from cabc.record.database import DatabaseRecord, open_record
+from cabc.record.engines import connect
 from cabc.record.keys import head_message, signed_by
 from cabc.record.store import Draft, Record
 from cabc.record.types import Head, Status, Verdict
 from cabc.record.verify import verify
+from sqlalchemy.engine import make_url
+from sqlalchemy.pool import QueuePool
 
 from tests.support import cabc as sample
 from tests.support.cabc import NOW, SUBJECT
@@ -260,3 +263,11 @@ def test_a_collection_answers_only_triggers_before_it(book: DatabaseRecord) -> N
     book.append([draft(sample.collection("c1"))])  # again
     assert [item.id for item in book.triggers(SUBJECT)] == ["t2"]
     assert [fault for fault in verify(book, keys=book.keys) if fault.where.startswith("pending")] == []
+
+
+@pytest.mark.parametrize("connections", [2, 5, 12])
+def test_a_process_opens_no_more_connections_than_it_may(connections: int) -> None:
+    engine = connect(make_url("postgresql+psycopg://nobody@localhost/nothing"), connections=connections)
+    pool = engine.pool
+    assert isinstance(pool, QueuePool)
+    assert pool.size() + pool._max_overflow == connections

@@ -34,8 +34,9 @@ def test_what_is_recorded_is_read_back(postgresql: PostgreSQL, tmp_path: Path) -
 
 
 def test_64_write_at_once_and_the_chain_holds(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    """Through two connections: whoever finds none free waits."""
     url = postgresql.url(postgresql.new_database())
-    with open_record(url, keys=tmp_path / "keys", anchors=[tmp_path / "anchors"]) as book:
+    with open_record(url, keys=tmp_path / "keys", anchors=[tmp_path / "anchors"], connections=2) as book:
         with ThreadPoolExecutor(64) as pool:
             jobs = [
                 pool.submit(book.append, [draft(sample.waiver(f"w{job}-{number}"))])

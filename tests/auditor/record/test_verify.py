@@ -231,7 +231,7 @@ def test_a_publication_cannot_point_at_files_elsewhere(folder: Path) -> None:
     with sample.record(folder) as book:
         later = NOW + dt.timedelta(days=1)
         book.append([draft(sample.publication({"../../keys/assess.key": digest(b"")}, published=later))])
-    assert any("names a file outside the published folder" in fault for fault in _faults(folder))
+    assert any("is outside the published folder" in fault for fault in _faults(folder))
 
 
 def test_verdicts_that_come_out_differently_are_named(folder: Path) -> None:

@@ -268,11 +268,13 @@ CHECKS = [
 
 
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["right", "wrong"])
-@pytest.mark.parametrize("role", ["auditing-party", "publisher", None])
-def test_no_call_breaks_the_server(app: FastAPI, role: str | None, mode: GenerationMode) -> None:
-    """Call every operation with generated input, right and wrong: no server error, every answer as described."""
+def test_no_call_breaks_the_server(app: FastAPI, mode: GenerationMode) -> None:
+    """Call every operation with generated input, right and wrong: no server error, every answer as described.
+
+    Making up the input takes longer than the calls, so everybody makes the same ones.
+    """
     app.state.cabc.hook_limit = RateLimit(1_000_000, 0.001)
-    headers = {"Authorization": f"Bearer {token(role)}"} if role else {}
+    callers = [{"Authorization": f"Bearer {token(role)}"} for role in ("auditing-party", "publisher")] + [{}]
     called: set[str] = set()
 
     def call(operation: Any) -> None:
@@ -284,7 +286,8 @@ def test_no_call_breaks_the_server(app: FastAPI, role: str | None, mode: Generat
             if "{subject}" in operation.path and len(called) % 2:
                 case.path_parameters["subject"] = SUBJECT  # or nearly every call would end at an unknown name
             called.add(operation.label)
-            case.validate_response(case.call(headers=headers), checks=CHECKS)
+            for headers in callers:
+                case.validate_response(case.call(headers=headers), checks=CHECKS)
 
         with suppress(Unsatisfiable):  # an operation that takes nothing has no wrong input
             check()

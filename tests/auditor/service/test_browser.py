@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from axe_playwright_python.sync_playwright import Axe
 from cabc.service.app import create_app
 from cabc.service.limits import RateLimit
 from playwright.sync_api import Browser, Page
 
 from tests.support.cabc import record as open_sample
+from tests.support.chromium import WCAG, served
 from tests.support.service import HIDDEN_VALUE, NOW, SUBJECT, make_home, seed, token
 
 PICTURES = Path(__file__).parents[3] / "docs/pictures"
@@ -50,15 +48,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             publish(record, subject, home.published, record.keys, now=NOW)
         app = create_app(home, record=record, now=lambda: NOW, work=False)
         app.state.cabc.login_limit = RateLimit(1000, 0.01)  # many people at one address
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, lifespan="off"))
-        thread = threading.Thread(target=server.run, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{port}"
-        server.should_exit = True
-        thread.join(10)
+        with served(app) as address:
+            yield address
 
 
 def opened(browser: Browser, site: str, role: str = "auditing-party", **settings: Any) -> Page:
@@ -78,7 +69,7 @@ def test_every_page_is_accessible(browser: Browser, site: str, scheme: Any) -> N
     page = opened(browser, site, color_scheme=scheme, bypass_csp=True)  # axe itself is a script
     for name, path in PAGES.items():
         page.goto(path)
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+        found = Axe().run(page, options=WCAG)
         assert found.violations_count == 0, f"{name}, {scheme}: {found.generate_report()}"
         assert len(found.response["passes"]) > 5, name
     page.context.close()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
-from cabc.triggers.watch import GoneError, InferenceServiceWatch, revision_of
+from cabc.triggers.watch import GoneError, InferenceServiceWatch, KubernetesEvents, revision_of
+
+from tests.support.http_backend import HttpBackend, Reply, Request
 
 
 def service(
@@ -141,3 +146,59 @@ def test_a_cluster_that_is_away_is_asked_ever_more_slowly() -> None:
         low <= pause <= high for pause, low, high in zip(pauses, (0.5, 1, 2, 4, 8), (1, 2, 4, 8, 16), strict=False)
     )
     assert max(pauses) <= 60
+
+
+@pytest.mark.parametrize(
+    ("namespace", "path"),
+    [
+        (None, "/apis/serving.kserve.io/v1beta1/inferenceservices"),
+        ("models", "/apis/serving.kserve.io/v1beta1/namespaces/models/inferenceservices"),
+    ],
+)
+def test_only_what_is_to_be_watched_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, namespace: str | None, path: str
+) -> None:
+    """A right to the whole cluster is needed by who watches the whole cluster, and by nobody else."""
+
+    def answer(request: Request) -> Reply:
+        if "watch" in request.query:
+            return Reply(json.dumps(event("MODIFIED", service())).encode() + b"\n")
+        return Reply(json.dumps({"metadata": {"resourceVersion": "7"}, "items": [service()]}).encode())
+
+    with HttpBackend(answer) as backend:
+        config = {
+            "clusters": [{"name": "c", "cluster": {"server": backend.url}}],
+            "users": [{"name": "u", "user": {}}],
+            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+            "current-context": "x",
+        }
+        (tmp_path / "config").write_text(json.dumps(config))
+        monkeypatch.setattr("kubernetes.config.kube_config.KUBE_CONFIG_DEFAULT_LOCATION", str(tmp_path / "config"))
+        events = KubernetesEvents(namespace)
+        assert events.list() == ([service()], "7")
+        assert next(iter(events.watch("7")))["object"] == service()
+        events.stop()
+    assert {request.path for request in backend.requests} == {path}
+
+
+def test_any_number_of_watches_leaves_room_for_work() -> None:
+    """A watch keeps a thread for as long as it runs; those that others are to use stay free."""
+
+    async def run() -> str:
+        loop = asyncio.get_running_loop()
+        clusters = [Cluster([], []) for _ in range(40)]
+        tasks = [
+            loop.create_task(InferenceServiceWatch(cluster, list, lambda _name, _print: None).run(lambda: None))
+            for cluster in clusters
+        ]
+        with ThreadPoolExecutor(1) as waiting:
+            for cluster in clusters:
+                assert await loop.run_in_executor(waiting, cluster.idle.wait, 10)
+        worked = await asyncio.to_thread(lambda: "worked")
+        for cluster, task in zip(clusters, tasks, strict=True):
+            cluster.stopped.set()
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        return worked
+
+    assert asyncio.run(asyncio.wait_for(run(), 30)) == "worked"

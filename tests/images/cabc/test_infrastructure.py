@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 from cabc.interfaces.base import ExtractError, RetrieveError
+from cabc_platform.documents import Document, canonical
 from cabc_platform.infrastructure import InfrastructureConnection, InfrastructureInterface, InfrastructurePlugin
 from pydantic import ValidationError
 
 from components._core import paths
-from mlops.evidence.document import Entry, canonical, following
+from mlops.evidence.document import following
 from mlops.evidence.keeping import ClusterChain
 from mlops.loop.cluster import Cluster
 from tests.support.apiserver import ApiServer, running_api_server
@@ -31,9 +32,9 @@ IMAGES = [
 ]
 
 
-def chain() -> list[Entry]:
+def chain() -> list[Document]:
     """Return two operations, and two comparisons of which the last found something."""
-    found: list[Entry] = []
+    found: list[Document] = []
     for minute, sha in ((0, "a"), (10, "b")):
         facts = {
             "update": {"ended": f"2024-11-30T12:{minute:02}:00Z", "result": "succeeded"},

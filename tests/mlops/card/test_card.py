@@ -18,7 +18,7 @@ from mlops.card import Card, Gathered, build, cli, gather, render
 from mlops.errors import OperationError
 from mlops.loop import places
 from mlops.loop.cluster import Cluster
-from tests.mlops.loop.conftest import Watched
+from tests.support.watching import Watched
 
 DECLARED = yaml.safe_load((paths.CHECKOUT / "examples" / "loan_approval" / "card.yaml").read_text())
 

@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from typer.testing import CliRunner, Result
 
 from components.grafana.dashboards import DASHBOARDS
 from mlops.dash.cli import app
 from mlops.errors import OperationError, UsageError
+from tests.support.chromium import chromium
 
 backend = pytest.mark.backend
 
@@ -29,15 +30,8 @@ def failure(*arguments: str) -> BaseException | None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    import shutil
-
-    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
+    with chromium() as started:
         yield started
-        started.close()
 
 
 def test_unknown_dashboard_is_answered_with_those_there_are() -> None:

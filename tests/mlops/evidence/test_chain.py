@@ -6,35 +6,36 @@ import json
 from collections.abc import Callable
 
 import pytest
+from cabc_platform.documents import Document, canonical, verify
 from hypothesis import given
 from hypothesis import strategies as some
 
 from mlops.errors import OperationError
-from mlops.evidence.document import KEPT, LARGEST, Entry, canonical, following, verify
+from mlops.evidence.document import KEPT, LARGEST, following
 from mlops.evidence.keeping import united
 
 
-def chain(length: int) -> list[Entry]:
-    found: list[Entry] = []
+def chain(length: int) -> list[Document]:
+    found: list[Document] = []
     for number in range(length):
         found.append(following(found, "served", {"served": {"items": [number], "leftOut": 0}}))
     return found
 
 
-def changed(entry: Entry) -> Entry:
-    return Entry(entry.text.replace('"leftOut":0', '"leftOut":1'))
+def changed(entry: Document) -> Document:
+    return Document(entry.text.replace('"leftOut":0', '"leftOut":1'))
 
 
-DAMAGES: dict[str, Callable[[list[Entry]], list[Entry]]] = {
+DAMAGES: dict[str, Callable[[list[Document]], list[Document]]] = {
     "changed": lambda whole: [*whole[:2], changed(whole[2]), *whole[3:]],
     "removed": lambda whole: [*whole[:2], *whole[3:]],
     "first removed": lambda whole: whole[1:],
     "twice": lambda whole: [*whole[:3], *whole[2:]],
     "in another order": lambda whole: [whole[1], whole[0], *whole[2:]],
-    "spelled otherwise": lambda whole: [Entry(json.dumps(whole[0].document)), *whole[1:]],
-    "no document": lambda whole: [*whole[:2], Entry("nothing"), *whole[3:]],
-    "a list": lambda whole: [*whole[:2], Entry("[]"), *whole[3:]],
-    "of another kind": lambda whole: [Entry(canonical({**whole[0].document, "kind": "other"})), *whole[1:]],
+    "spelled otherwise": lambda whole: [Document(json.dumps(whole[0].body)), *whole[1:]],
+    "no document": lambda whole: [*whole[:2], Document("nothing"), *whole[3:]],
+    "a list": lambda whole: [*whole[:2], Document("[]"), *whole[3:]],
+    "of another kind": lambda whole: [Document(canonical({**whole[0].body, "kind": "other"})), *whole[1:]],
 }
 
 
@@ -44,7 +45,7 @@ def test_a_chain_that_holds() -> None:
 
 
 @pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
-def test_damage_is_found(damage: Callable[[list[Entry]], list[Entry]]) -> None:
+def test_damage_is_found(damage: Callable[[list[Document]], list[Document]]) -> None:
     assert verify(damage(chain(6)))
 
 
@@ -59,7 +60,7 @@ def test_no_changed_character_goes_unseen_once_something_follows(which: int, pla
     whole = chain(7)
     text = whole[which].text
     place %= len(text)
-    other = Entry(text[:place] + letter + text[place + 1 :])
+    other = Document(text[:place] + letter + text[place + 1 :])
     faults = verify([*whole[:which], other, *whole[which + 1 :]])
     assert bool(faults) == (other.text != text)
 

@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from cabc_platform.documents import Document
 from typer.testing import CliRunner
 
 from mlops.errors import OperationError
 from mlops.evidence import cli, document, reading, recording
-from mlops.evidence.document import Entry
 from mlops.evidence.keeping import ClusterChain, FileChain
 from mlops.loop.cluster import Cluster
 from tests.support.apiserver import ApiServer
@@ -35,7 +35,9 @@ def test_documents_are_in_the_cluster_and_cannot_be_changed(recorded: Engine, cl
     assert {"update-1", "update-2", "update-3"} <= set(found)
     kept = found["update-2"]
     assert kept["immutable"] is True
-    assert kept["metadata"]["annotations"]["oss-mlops-platform/digest"] == Entry(kept["data"]["document.json"]).digest
+    assert (
+        kept["metadata"]["annotations"]["oss-mlops-platform/digest"] == Document(kept["data"]["document.json"]).digest
+    )
     with pytest.raises(OperationError, match="immutable"):
         cluster.patch(f"{MAPS}/update-2", {"data": {"document.json": "{}"}})
     assert reading.check("trial", cluster).faults == []

@@ -9,10 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from cabc_platform.documents import verify
 
 from mlops.engine import Stack
 from mlops.evidence import recording
-from mlops.evidence.document import verify
 from mlops.evidence.keeping import FileChain
 
 pytestmark = pytest.mark.engine
@@ -67,20 +67,20 @@ def test_operations_and_drift(stack: Stack) -> None:
     since = dt.datetime.now(dt.UTC)
     stack.up()
     (first,) = recording.record(stack, "mlops up", None, since=since)
-    update = first.document["update"]
+    update = first.body["update"]
     assert (update["operation"], update["result"], update["previewed"]) == ("update", "succeeded", False)
     assert update["changes"]["create"] == 2
     assert ("create", "thing") in {(each["operation"], each["name"]) for each in update["steps"]["items"]}
-    assert first.document["images"] == {"items": [], "leftOut": 0}
+    assert first.body["images"] == {"items": [], "leftOut": 0}
 
-    assert recording.drift(stack, "test", None).document["drift"]["objects"] == 0
+    assert recording.drift(stack, "test", None).body["drift"]["objects"] == 0
     (stack.project / "value.txt").write_text("changed by hand")
-    drifted = recording.drift(stack, "test", None).document["drift"]
+    drifted = recording.drift(stack, "test", None).body["drift"]
     assert [each["name"] for each in drifted["open"]["items"]] == ["thing"]
     assert stack.history()[0]["kind"] == "update", "to look for drift is no operation"
 
     stack.destroy()
     (last,) = recording.record(stack, "mlops down", None)
-    assert last.document["update"]["operation"] == "destroy"
+    assert last.body["update"]["operation"] == "destroy"
     assert verify(FileChain.of("test").entries()) == []
     assert "changed by hand" not in FileChain.of("test").path.read_text()

@@ -8,12 +8,13 @@ import json
 from pathlib import Path
 
 import pytest
+from cabc_platform.documents import GENESIS
 
 from components._core import paths
 from mlops.engine import Stack
 from mlops.errors import OperationError
 from mlops.evidence import record_quietly, recording
-from mlops.evidence.document import GENESIS, LARGEST
+from mlops.evidence.document import LARGEST
 from mlops.evidence.keeping import FileChain
 from tests.support.evidence import CIPHERTEXT, RESOURCES, SECRET, Engine, difference, operation
 
@@ -22,13 +23,13 @@ NOON = dt.datetime(2026, 11, 30, 12, tzinfo=dt.UTC)
 
 
 def record(stack: Stack, command: str = recording.BY_HAND) -> list[dict[str, object]]:
-    return [entry.document for entry in recording.record(stack, command, None)]
+    return [entry.body for entry in recording.record(stack, command, None)]
 
 
 def test_an_operation_becomes_one_document(engine: Engine) -> None:
     engine.history = [operation(0)]
     (document,) = recording.record(engine.write(), "mlops up", None, since=NOON)
-    told = document.document
+    told = document.body
     assert document.name == "update-1"
     assert told["previous"] == GENESIS
     assert (told["stack"], told["project"]) == ("trial", "small")
@@ -46,12 +47,12 @@ def test_an_operation_becomes_one_document(engine: Engine) -> None:
 def test_images_say_where_they_come_from(engine: Engine) -> None:
     engine.history = [operation(0)]
     (told,) = recording.record(engine.write(), "mlops up", None)
-    helper, proxy = told.document["images"]["items"][1:]
-    local = told.document["images"]["items"][0]
+    helper, proxy = told.body["images"]["items"][1:]
+    local = told.body["images"]["items"][0]
     assert (local["origin"], local["recipe"], local["key"]) == ("built here", "python", "0123456789ab")
     assert (helper["registry"], helper["digest"]) == ("quay.io", None)
     assert proxy["digest"] == "sha256:" + "a" * 64
-    checks = {each["check"]: each for each in told.document["checks"]}
+    checks = {each["check"]: each for each in told.body["checks"]}
     assert checks["images named by content"]["unpinned"] == ["quay.io/some/helper:latest"]
     assert checks["images named by content"]["result"] == "failed"
     assert checks["pod security"]["namespaces"] == {"restricted": ["mlflow"]}
@@ -61,7 +62,7 @@ def test_a_namespace_without_pod_security_is_named(engine: Engine) -> None:
     bare = {"type": "kubernetes:core/v1:Namespace", "inputs": {"metadata": {"name": "open"}}}
     engine.history, engine.resources = [operation(0)], [*RESOURCES, bare]
     (told,) = recording.record(engine.write(), "mlops up", None)
-    (check,) = [each for each in told.document["checks"] if each["check"] == "pod security"]
+    (check,) = [each for each in told.body["checks"] if each["check"] == "pod security"]
     assert (check["namespaces"]["none"], check["result"]) == (["open"], "failed")
 
 
@@ -82,7 +83,7 @@ def test_operations_that_people_typed_are_caught_up_on(engine: Engine) -> None:
     folder = engine.keep_files()
     found = recording.record(engine.write(), "mlops up", None, since=NOON)
     assert [entry.name for entry in found] == ["update-1", "update-2", "update-3"]
-    first, second, third = (entry.document for entry in found)
+    first, second, third = (entry.body for entry in found)
     owner = next(folder.iterdir()).owner()
     assert first["update"]["appliedBy"] == {
         "user": owner,
@@ -100,7 +101,7 @@ def test_a_command_has_applied_only_what_began_after_it(engine: Engine) -> None:
     folder = engine.keep_files()
     late = NOON + dt.timedelta(seconds=1, milliseconds=500)
     (told,) = recording.record(engine.write(), "mlops down", None, since=late)
-    assert told.document["update"]["appliedBy"] == {
+    assert told.body["update"]["appliedBy"] == {
         "user": next(folder.iterdir()).owner(),
         "host": None,
         "known": "owns the file in the state's history",
@@ -110,15 +111,15 @@ def test_a_command_has_applied_only_what_began_after_it(engine: Engine) -> None:
 def test_the_engine_counts_whole_seconds(engine: Engine) -> None:
     engine.history = [operation(0)]
     (told,) = recording.record(engine.write(), "mlops up", None, since=NOON + dt.timedelta(milliseconds=900))
-    assert told.document["update"]["appliedBy"]["known"] == "ran mlops up"
+    assert told.body["update"]["appliedBy"]["known"] == "ran mlops up"
 
 
 def test_a_command_that_only_looks_has_applied_nothing(engine: Engine) -> None:
     engine.history = [operation(0)]
     folder = engine.keep_files()
     (told,) = recording.record(engine.write(), "mlops loop", None)
-    assert told.document["update"]["appliedBy"]["user"] == next(folder.iterdir()).owner()
-    assert told.document["update"]["appliedBy"]["host"] is None
+    assert told.body["update"]["appliedBy"]["user"] == next(folder.iterdir()).owner()
+    assert told.body["update"]["appliedBy"]["host"] is None
 
 
 def test_a_backend_that_is_no_folder_names_nobody(engine: Engine) -> None:
@@ -181,7 +182,7 @@ def test_drift_is_kept_from_when_it_was_first_seen(engine: Engine, monkeypatch: 
 
     def seen(*refresh: dict[str, object]) -> dict[str, object]:
         engine.refresh = list(refresh)
-        found: dict[str, object] = recording.drift(engine.write(), "test", None).document["drift"]
+        found: dict[str, object] = recording.drift(engine.write(), "test", None).body["drift"]
         return found
 
     first = seen(difference("a"))
@@ -236,7 +237,7 @@ def test_lists_are_bounded_and_say_so(engine: Engine) -> None:
     ]
     engine.history, engine.resources = [operation(0)], many
     (entry,) = recording.record(engine.write(), "mlops up", None)
-    assert entry.document["images"]["leftOut"] == 250
+    assert entry.body["images"]["leftOut"] == 250
     assert len(entry.text) < LARGEST
 
 

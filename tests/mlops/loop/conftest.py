@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import pytest
 
@@ -15,34 +14,7 @@ from mlops.loop.context import Context
 from mlops.loop.ledger import Ledger
 from mlops.loop.outcome import Options
 from tests.support.loop import FakePlatform
-from tests.support.watching import HELD_OUT, MonitorPart, PredictionLogPart, held_out
-
-
-class Watched(FakePlatform):
-    """Serves a model that approves of whoever earns enough, and says what it does to whoever watches."""
-
-    def __init__(self, **given: Any) -> None:
-        super().__init__(**given)
-        self.collector = PredictionLogPart()
-        self.monitor = MonitorPart(self.collector)
-        self.watching = [self.collector, self.monitor]
-        self.artefacts = {HELD_OUT: held_out()}
-        self.exported = True
-
-    def outputs(self, rows: list[dict[str, Any]]) -> list[Any]:
-        return [[0.1, 0.9] if row.get("appinc", 0.0) > 12 else [0.8, 0.2] for row in rows]
-
-    def _prometheus(self, path: str, query: Any) -> Any:
-        expression = query.get("query", "")
-        if not expression.startswith("model_"):
-            return super()._prometheus(path, query)
-        version = re.search(r'version="(\w+)"', expression)
-        report = self.monitor.report(self, version[1] if version else "")
-        metric = re.search(r'metric="(\w+)"', expression)
-        found = report["performance"].get(metric[1]) if metric else report["labelled_rows"]
-        samples = [{"metric": {}, "value": [0, repr(float(found))]}] if self.exported and found is not None else []
-        return {"data": {"result": samples}}
-
+from tests.support.watching import Watched
 
 Begin = Callable[[FakePlatform], Context]
 

@@ -17,12 +17,13 @@ from cabc.service import logs
 from mlops.loop.context import Context
 from mlops.loop.ledger import StageError
 from mlops.loop.stages import audit
-from tests.mlops.loop.conftest import Begin, Watched
+from tests.mlops.loop.conftest import Begin
 from tests.support import service
 from tests.support.auditing import NAME, AuditorPart
 from tests.support.cabc import record as open_record
 from tests.support.loop import TOKEN
 from tests.support.service import NOW
+from tests.support.watching import Watched
 
 BIAS = "data-governance/fair-at-training/disparity/fpr-ratio"
 

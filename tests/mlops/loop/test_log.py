@@ -8,7 +8,8 @@ import pytest
 
 from mlops.loop.ledger import StageError
 from mlops.loop.stages import log
-from tests.mlops.loop.conftest import Begin, Watched
+from tests.mlops.loop.conftest import Begin
+from tests.support.watching import Watched
 
 
 def failure(context: Any) -> StageError:

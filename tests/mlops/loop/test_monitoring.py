@@ -11,7 +11,8 @@ from mlops.loop.ledger import Ledger, StageError
 from mlops.loop.metrics import Prometheus
 from mlops.loop.monitoring import Counts, Monitoring
 from mlops.loop.serving import Serving
-from tests.support.loop import PROMETHEUS, FakePlatform, monitor
+from tests.support.loop import PROMETHEUS, FakePlatform
+from tests.support.loop_parts import monitor
 
 
 def watch(platform: FakePlatform) -> Monitoring:

@@ -9,7 +9,8 @@ import pytest
 from mlops.loop.cluster import Cluster
 from mlops.loop.ledger import StageError
 from mlops.loop.monitors import Endpoint, Monitors, matches
-from tests.support.loop import FakePlatform, monitor, pod
+from tests.support.loop import FakePlatform
+from tests.support.loop_parts import monitor, pod
 
 POD = pod("predictor-1", "s3://a")
 

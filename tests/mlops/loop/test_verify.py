@@ -10,7 +10,8 @@ from mlops.errors import OperationError
 from mlops.loop.cluster import Cluster
 from mlops.loop.loop import verify
 from mlops.loop.outcome import Options, Outcome
-from tests.support.loop import FakePlatform, pod
+from tests.support.loop import FakePlatform
+from tests.support.loop_parts import pod
 
 
 def check(platform: FakePlatform) -> Outcome:

@@ -11,7 +11,8 @@ from mlops.loop.context import Context
 from mlops.loop.decisions import Case, Decision
 from mlops.loop.ledger import StageError
 from mlops.loop.stages import log, watch
-from tests.mlops.loop.conftest import Begin, Watched
+from tests.mlops.loop.conftest import Begin
+from tests.support.watching import Watched
 
 
 @pytest.fixture

@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable
 
 import pytest
-
-from mlops.trace.collected import Collected
-from mlops.trace.hops import Check, Hop, State, Trace
-from mlops.trace.judging import judge
-from mlops.trace.page import page
+from cabc_platform.trace.collected import Collected
+from cabc_platform.trace.hops import Check, Hop, State, Trace
+from cabc_platform.trace.judging import judge
+from cabc_platform.trace.page import page
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=y>"
 
@@ -40,5 +39,5 @@ def test_text_of_others_stays_text() -> None:
 @pytest.mark.parametrize("state", list(State))
 def test_every_state_is_told_in_words(state: State) -> None:
     text = page(Trace("r", 0, None, [Hop("n", "Title", "summary", state)]))
-    assert f'<span class="state">{state}</span>' in text
+    assert f"</svg>{state}</span>" in text
     assert ("Every hop is verified" in text) == (state in {State.VERIFIED, State.NONE})

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cabc_platform.trace.collecting import collect
+from cabc_platform.trace.judging import judge
 
-from mlops.trace.collecting import collect
-from mlops.trace.judging import judge
 from tests.support.trace import REQUEST, Past, log_server, prediction, sources
 
 pytestmark = pytest.mark.backend

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cabc_platform.documents import Document
+from cabc_platform.trace.canonical import data_digest
+from cabc_platform.trace.collected import ARTEFACTS, EVIDENCE, PREDICTION, RECORD, RUN, VERSION, Collected
+from cabc_platform.trace.collecting import collect
+from cabc_platform.trace.errors import InputError, TraceError
+from cabc_platform.trace.hops import Hop, State
+from cabc_platform.trace.judging import judge
 from hypothesis import given
 from hypothesis import strategies as some
 
-from mlops.errors import OperationError, UsageError
-from mlops.evidence.document import Entry, following
-from mlops.trace.canonical import data_digest
-from mlops.trace.collected import ARTEFACTS, EVIDENCE, PREDICTION, RECORD, RUN, VERSION, Collected
-from mlops.trace.collecting import collect
-from mlops.trace.hops import Hop, State
-from mlops.trace.judging import judge
+from mlops.evidence.document import following
 from tests.support.http_backend import HttpBackend
 from tests.support.trace import IMAGE, MODEL, REQUEST, Past, log_server, minute, prediction, sources, truth
 
@@ -127,10 +128,10 @@ def test_a_broken_chain_of_evidence_is_found(collected: Collect) -> None:
 
 def test_a_name_with_a_separator_of_lines_breaks_no_evidence(collected: Collect) -> None:
     found = collected()
-    first, *others = [Entry(line) for line in found.files[EVIDENCE].decode().split("\n") if line]
-    chain: list[Entry] = []
+    first, *others = [Document(line) for line in found.files[EVIDENCE].decode().split("\n") if line]
+    chain: list[Document] = []
     for entry in (first, *others):
-        told = entry.document
+        told = entry.body
         told["commit"] = {**(told.get("commit") or {}), "subject": "a\u2028b\u0085c"}
         chain.append(following(chain, told["kind"], told))
     found.files[EVIDENCE] = "".join(f"{entry.text}\n" for entry in chain).encode()
@@ -216,7 +217,7 @@ def test_without_the_log_nothing_is_known_and_all_of_it_says_so(past: Past, regi
 
 
 def test_a_request_that_nobody_made_is_an_error_of_the_caller(past: Past, model: dict[str, str]) -> None:
-    with log_server(prediction(model)) as log, pytest.raises(UsageError, match="has no request 'other'"):
+    with log_server(prediction(model)) as log, pytest.raises(InputError, match="has no request 'other'"):
         collect(sources(past, log.url, None), "other", stack="local")
 
 
@@ -256,7 +257,7 @@ def test_an_export_that_was_changed_is_refused(collected: Collect, tmp_path: Pat
         content = archive.read(name)
     changed = damaged((tmp_path / "trace.zip").read_bytes(), content, content + b" ", name)
     (tmp_path / "trace.zip").write_bytes(changed)
-    with pytest.raises(OperationError, match="its manifest says"):
+    with pytest.raises(TraceError, match="its manifest says"):
         Collected.read(tmp_path / "trace.zip")
 
 
@@ -273,7 +274,7 @@ def test_a_trace_that_its_own_files_do_not_give_is_refused(collected: Collect, t
 @pytest.mark.parametrize("content", [b"", b"nothing", b"PK\x05\x06" + b"\x00" * 18])
 def test_what_is_no_export_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "trace.zip").write_bytes(content)
-    with pytest.raises(OperationError, match="no export"):
+    with pytest.raises(TraceError, match="no export"):
         Collected.read(tmp_path / "trace.zip")
 
 
@@ -286,3 +287,9 @@ def test_the_digest_is_the_prediction_logs(inputs: dict[str, Any]) -> None:
 
     rows = [{"row": 0, "inputs": inputs, "output": [0.5]}]
     assert data_digest(rows) == digest(rows)
+
+
+def test_the_command_loads_no_more_of_the_auditor_than_it_needs() -> None:
+    program = "import sys, mlops.trace.cli; print(*sorted(n for n in sys.modules if n.startswith('cabc.')))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) <= {"cabc.errors", "cabc.record", "cabc.record.canonical"}

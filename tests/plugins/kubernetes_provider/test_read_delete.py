@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 
@@ -33,6 +34,58 @@ def test_drift_of_an_owned_field_is_found(engine: FakeEngine, server: ApiServer,
     assert refreshed.inputs["data"] == {"a": "9"}
     assert refreshed.plain["data"] == {"a": "9", "b": "theirs"}
     assert plan(engine.refresh(created)) == {"data.a": "UPDATE_REPLACE"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "theirs", "where"),
+    [
+        pytest.param(
+            "NetworkPolicy",
+            {"podSelector": {}, "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "a"}}}]}]},
+            {"ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "a"}}}], "ports": [{"port": 1}]}]},
+            "spec.ingress[0].ports",
+            id="a field in an element of a list",
+        ),
+        pytest.param(
+            "NetworkPolicy",
+            {"podSelector": {}, "ingress": [{"ports": [{"port": 1}]}]},
+            {"ingress": [{"ports": [{"port": 1}]}, {}]},
+            "spec.ingress[1]",
+            id="an element of a list",
+        ),
+        pytest.param(
+            "Service",
+            {"selector": {"app": "a"}, "ports": [{"name": "http", "port": 80}]},
+            {"selector": {"nobody/has": "this"}},
+            "spec.selector.nobody/has",
+            id="a key of a selector",
+        ),
+    ],
+)
+def test_what_was_added_to_a_value_owned_as_a_whole_is_found_and_taken_back(  # noqa: PLR0917 (what pytest gives)
+    engine: FakeEngine,
+    server: ApiServer,
+    namespace: str,
+    kind: str,
+    spec: dict[str, Any],
+    theirs: dict[str, Any],
+    where: str,
+) -> None:
+    version, root = {
+        "NetworkPolicy": ("networking.k8s.io/v1", "/apis/networking.k8s.io/v1"),
+        "Service": ("v1", "/api/v1"),
+    }[kind]
+    meta = {"name": "mine", "namespace": namespace, "annotations": {"pulumi.com/skipAwait": "true"}}
+    wanted = {"apiVersion": version, "kind": kind, "metadata": meta, "spec": spec}
+    created = engine.create(wanted)
+    plural = {"NetworkPolicy": "networkpolicies", "Service": "services"}[kind]
+    place = f"{root}/namespaces/{namespace}/{plural}/mine"
+    server.patch(place, {"spec": theirs}, manager="kubectl-patch")
+    refreshed = engine.read(created)
+    assert set(plan(engine.plan(refreshed, wanted))) == {where}
+    updated = engine.update(refreshed, wanted)
+    assert engine.read(updated).inputs == created.inputs
+    assert plan(engine.plan(engine.read(updated), wanted)) == {}
 
 
 def test_deleted_object_is_read_as_gone(engine: FakeEngine, server: ApiServer, namespace: str) -> None:

@@ -118,6 +118,19 @@ def test_live_object_is_pruned_to_the_shape_of_the_inputs() -> None:
     }
 
 
+def test_what_an_apply_would_take_away_is_kept() -> None:
+    live = {"a": [{"x": 1, "y": 2}], "b": [{"x": 1, "y": 2}], "c": [1, 2], "d": {"k": 1, "l": 2}, "e": {"k": 1, "l": 2}}
+    shape = {"a": [{"x": 1}], "b": [{"x": 1}], "c": [1], "d": {"k": 1}, "e": {"k": 1}}
+    applied = {"a": [{"x": 1}], "b": [{"x": 1, "y": 2}], "c": [1], "d": {"k": 1}, "e": {"k": 1, "l": 2}}
+    assert prune(live, shape, applied) == {
+        "a": [{"x": 1, "y": 2}],
+        "b": [{"x": 1}],
+        "c": [1, 2],
+        "d": {"k": 1, "l": 2},
+        "e": {"k": 1},
+    }
+
+
 def test_validation_that_says_immutable_marks_the_paths_it_names() -> None:
     def invalid(*causes: tuple[str, str]) -> ApiError:
         told = [{"field": field, "message": message} for field, message in causes]

@@ -1,13 +1,13 @@
-"""How a value is retrieved. A document names a connection of the operator, never an address or a credential."""
+"""How a value is retrieved. A document names a connection of the operator, never an address or a credential.
+
+The module of a plugin's entry point imports nothing that needs `model`, which is made of the plugins' interfaces.
+"""
 
 from __future__ import annotations
 
-from functools import reduce
-from importlib.metadata import entry_points
-from operator import or_
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import StringConstraints
 
 from cabc.document.base import Digest, Model, Name, Slug
 from cabc.document.durations import Duration
@@ -17,7 +17,6 @@ __all__ = [
     "AssessorInterface",
     "CommandInterface",
     "FileInterface",
-    "Interface",
     "InterfaceSpec",
     "KubernetesInterface",
     "LogInterface",
@@ -204,15 +203,3 @@ CORE: tuple[type[InterfaceSpec], ...] = (
     AssessorInterface,
 )
 """The kinds that come with the auditor."""
-
-
-def _installed() -> tuple[type[InterfaceSpec], ...]:
-    """Return the specs of interface plugins: entry points give the plugin class, whose `spec` is the model."""
-    return tuple(point.load().spec for point in entry_points(group="cabc.interfaces"))
-
-
-if TYPE_CHECKING:
-    Interface = InterfaceSpec
-else:
-    Interface = Annotated[reduce(or_, (*CORE, *_installed())), Field(discriminator="kind")]
-"""Any interface of the core or of an installed plugin, told apart by `kind`."""

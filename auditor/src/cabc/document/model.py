@@ -13,7 +13,8 @@ from pydantic import Field, StringConstraints, field_validator
 
 from cabc.document.base import Digest, Instant, Model, Name, Slug
 from cabc.document.durations import Duration
-from cabc.document.interfaces import Interface
+from cabc.document.installed import Interface
+from cabc.document.subject import SubjectSelector
 
 __all__ = [
     "AtLeast",
@@ -76,21 +77,6 @@ class Risk(Model):
     )
     owner: Name | None = None
     deadline: Instant | None = None
-
-
-class SubjectSelector(Model):
-    """What is audited, by name. Facts about it (version, digest) are read anew at each run."""
-
-    name: Slug
-    """Name of the subject in records, reports and URLs."""
-    connection: Slug | None = None
-    """MLflow connection that resolves `registeredModel`."""
-    registered_model: Name | None = None
-    alias: Name | None = None
-    """Alias of the version that is audited; this or `version`."""
-    version: str | None = None
-    inference_service: str | None = None
-    """`namespace/name` of the InferenceService that serves it."""
 
 
 class DownPolicy(Model):

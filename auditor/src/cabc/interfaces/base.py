@@ -47,7 +47,7 @@ class Connection(Model):
 
     kind: str
     max_concurrent: int = 8
-    """Retrievals at once through this connection."""
+    """Retrievals at once through this connection; at a database those of all runs together."""
     timeout: float = 30.0
     """Seconds one retrieval may take, whatever the document says."""
     max_bytes: int = 1_000_000

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from cabc.interfaces.addresses import refusal
 from cabc.interfaces.base import RetrieveError
 from cabc.interfaces.connections import SqlConnection, reveal
+from cabc.interfaces.lanes import lane
 from cabc.text import one_line
 
 __all__ = ["ask"]
@@ -49,7 +50,10 @@ def ask(query: str, parameters: Mapping[str, Any], connection: SqlConnection) ->
     make, run = kinds[url.get_backend_name()]
     engine = make(url, connection)
     try:
-        with engine.connect() as database:
+        with (
+            lane(url.render_as_string(), connection.max_concurrent, connection.timeout),
+            engine.connect() as database,
+        ):
             return run(database, nested, parameters, connection)
     except sa.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error)

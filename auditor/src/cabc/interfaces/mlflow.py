@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from cabc.document.interfaces import MlflowInterface
-from cabc.document.model import SubjectSelector
+from cabc.document.subject import SubjectSelector
 from cabc.interfaces.artifacts import store_of
 from cabc.interfaces.base import ExtractError, Retrieved, RetrieveError, SubjectFacts, Value
 from cabc.interfaces.connections import MlflowConnection

@@ -23,6 +23,7 @@ from cabc.record.container import UNREADABLE, Container, ContainerError, Writer
 from cabc.record.database import DatabaseRecord
 from cabc.record.engines import connect, resolve_url, writing
 from cabc.record.keys import ROLES, Keys, PublicKey
+from cabc.record.published import settled
 from cabc.record.reading import Reader
 from cabc.record.types import Entry, Head, Publication
 from cabc.record.verify import Recompute, verify
@@ -31,6 +32,9 @@ from cabc.record.waiting import Waiting
 __all__ = ["Archive", "export", "restore", "verify_archive"]
 
 M = TypeVar("M", bound=Model)
+
+_TRIES = 20
+"""How often an export begins again because the subject was published while its entries were read."""
 
 _ROWS = 500
 _MAX_LINE = 256 * 2**20
@@ -56,14 +60,21 @@ def export(
     if path.exists():
         msg = f"{path} is there already"
         raise CabcError(msg, fix="name another file")
-    writer = Writer(path, keys)
-    try:
-        _Export(record, writer).write(chains, keys, anchors, published)
-        writer.finish({"subject": subject})
-    except BaseException:
-        writer.abandon()
-        path.unlink(missing_ok=True)
-        raise
+    for last in (*[False] * _TRIES, True):
+        writer = Writer(path, keys)
+        try:
+            if _Export(record, writer).write(chains, keys, anchors, published) or last:
+                writer.finish({"subject": subject})
+                return
+        except BaseException:
+            _discard(writer, path)
+            raise
+        _discard(writer, path)  # something was published meanwhile: the files are younger than the entries
+
+
+def _discard(writer: Writer, path: Path) -> None:
+    writer.abandon()
+    path.unlink(missing_ok=True)
 
 
 class _Export:
@@ -73,10 +84,11 @@ class _Export:
         self._record = record
         self._writer = writer
         self._blobs: set[str] = set()
-        self._files: dict[str, Mapping[str, str]] = {}
+        self._publications: dict[str, Publication] = {}
         self._ends: dict[str, int] = {}
 
-    def write(self, chains: Sequence[str], keys: Keys, anchors: Sequence[Path], published: Path | None) -> None:
+    def write(self, chains: Sequence[str], keys: Keys, anchors: Sequence[Path], published: Path | None) -> bool:
+        """Write everything; say whether the published files are those that the entries name last."""
         for chain in chains:
             self._writer.add(f"entries/{chain.replace(':', '.')}.jsonl", self._lines(chain))
         heads = (head for chain in chains for head in self._record.heads(chain) if head.seq <= self._ends[chain])
@@ -89,8 +101,10 @@ class _Export:
             self._writer.add(f"keys/{key.role}-{key.id.removeprefix('sha256:')[:16]}.pub", iter([key.pem]))
         for number, anchor in enumerate(anchors):
             self._anchor(number, anchor)
-        if published is not None:
-            self._published(published)
+        if published is None:
+            return True
+        told = {subject: self._published(published, each) for subject, each in sorted(self._publications.items())}
+        return all(told.values())
 
     def _lines(self, chain: str) -> Iterator[bytes]:
         self._ends[chain] = 0
@@ -98,7 +112,7 @@ class _Export:
             if (body := _body(entry)) is not None:
                 self._blobs.update(named_digests(body))
                 if isinstance(body, Publication):
-                    self._files[body.subject] = body.files
+                    self._publications[body.subject] = body
             self._ends[chain] = entry.seq
             yield canonical_model(entry).encode() + b"\n"
 
@@ -116,12 +130,20 @@ class _Export:
             return True
         return head.seq <= self._ends.get(head.chain, 0)
 
-    def _published(self, folder: Path) -> None:
-        for name in sorted(f"{subject}/{name}" for subject, files in self._files.items() for name in files):
-            file = folder / name
-            if file.is_file() and file.resolve().is_relative_to(folder.resolve()):
-                private = not file.stat().st_mode & 0o044
-                self._writer.add(f"published/{name}", iter([file.read_bytes()]), private=private)
+    def _published(self, folder: Path, publication: Publication) -> bool:
+        last, files = settled(self._record, folder, publication)
+        for name, body in files.items():
+            if isinstance(body, bytes):
+                private = _is_private(folder / last.subject / name)
+                self._writer.add(f"published/{last.subject}/{name}", iter([body]), private=private)
+        return last == publication
+
+
+def _is_private(file: Path) -> bool:
+    try:
+        return not file.stat().st_mode & 0o044
+    except OSError:  # replaced or removed since it was read
+        return True
 
 
 def _body(entry: Entry) -> Model | None:

@@ -18,7 +18,16 @@ from cabc.record import schema
 from cabc.record.anchors import Anchors
 from cabc.record.canonical import canonical_model, digest
 from cabc.record.chain import GENESIS, IntegrityError, answers, check_draft, draft, links, owner, sign_head
-from cabc.record.engines import advisory_lock, connect, migrate, reading, resolve_url, revision, writing
+from cabc.record.engines import (
+    CONNECTIONS,
+    advisory_lock,
+    connect,
+    migrate,
+    reading,
+    resolve_url,
+    revision,
+    writing,
+)
 from cabc.record.keys import Keys
 from cabc.record.leases import hold
 from cabc.record.reading import Reader
@@ -43,6 +52,7 @@ def open_record(
     anchors: Sequence[Path] = (),
     role: RecordRole = "all",
     clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC),
+    connections: int = CONNECTIONS,
 ) -> DatabaseRecord:
     """Open a record, made or brought up to date when this role may do that; heads that anchors lack are written.
 
@@ -51,7 +61,7 @@ def open_record(
     parsed = resolve_url(url)
     if parsed.get_backend_name() == "sqlite":
         _prepare_file(parsed, role)
-    engine = connect(parsed, read_only=role == "read")
+    engine = connect(parsed, read_only=role == "read", connections=connections)
     try:
         _bring_up_to_date(engine, role)
     except BaseException:

@@ -16,9 +16,25 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from cabc.errors import CabcError
 from cabc.record.schema import REVISION
 
-__all__ = ["advisory_lock", "connect", "database_errors", "migrate", "reading", "resolve_url", "revision", "writing"]
+__all__ = [
+    "CONNECTIONS",
+    "advisory_lock",
+    "connect",
+    "database_errors",
+    "migrate",
+    "reading",
+    "resolve_url",
+    "revision",
+    "writing",
+]
 
 _BUSY_SECONDS = 60
+
+CONNECTIONS = 12
+"""To a PostgreSQL server, of one process, at most."""
+
+_KEPT = 4
+"""Connections that stay open while nobody needs them."""
 
 
 def resolve_url(url: str) -> URL:
@@ -46,11 +62,13 @@ def resolve_url(url: str) -> URL:
     return parsed
 
 
-def connect(url: URL, *, read_only: bool = False) -> Engine:
+def connect(url: URL, *, read_only: bool = False, connections: int = CONNECTIONS) -> Engine:
     """Return an engine whose transactions begin as they must."""
     try:
         if url.get_backend_name() != "sqlite":
-            return create_engine(url, pool_pre_ping=True, pool_size=8, max_overflow=64, pool_timeout=_BUSY_SECONDS)
+            kept = min(_KEPT, connections)
+            pool = {"pool_size": kept, "max_overflow": connections - kept, "pool_timeout": _BUSY_SECONDS}
+            return create_engine(url, pool_pre_ping=True, **pool)
         engine = create_engine(url, connect_args={"timeout": _BUSY_SECONDS, "check_same_thread": False})
     except (NoSuchModuleError, ArgumentError) as error:
         msg = f"the database cannot be used: {error}"

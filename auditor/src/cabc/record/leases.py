@@ -13,11 +13,11 @@ from sqlalchemy import Connection, Engine, delete, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from cabc.errors import CabcError
-from cabc.record.engines import writing
+from cabc.record.engines import reading, writing
 from cabc.record.schema import leases
 from cabc.record.store import RunBusyError
 
-__all__ = ["hold"]
+__all__ = ["hold", "is_held"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -42,6 +42,14 @@ def hold(engine: Engine, subject: str, purpose: str, *, seconds: float) -> Itera
         renewal.join()
         with writing(engine) as connection:
             connection.execute(delete(leases).where(leases.c.holder == holder))
+
+
+def is_held(engine: Engine, subject: str, purpose: str) -> bool:
+    """Tell whether anybody holds a subject for a purpose now."""
+    with reading(engine) as connection:
+        own = (leases.c.subject == subject) & (leases.c.purpose == purpose)
+        expires = connection.execute(select(leases.c.expires).where(own)).scalar()
+        return expires is not None and expires >= _now(connection)
 
 
 def _take(engine: Engine, subject: str, purpose: str, holder: str, length: int) -> bool:

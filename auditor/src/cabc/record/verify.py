@@ -55,7 +55,7 @@ def verify(
             chains.check()
             check_evidence(connection, chains, findings)
             if published is not None:
-                check_published(published, chains, findings)
+                check_published(record, published, chains, findings)
             if anchors:
                 _check_reach(anchors, chains, known, findings)
         if recompute is not None and not findings.faults:

@@ -16,6 +16,7 @@ from cabc.engine.history import stored_document
 from cabc.errors import CabcError
 from cabc.record.canonical import digest
 from cabc.record.chain import draft
+from cabc.record.published import PURPOSE
 from cabc.record.store import Record
 from cabc.record.types import Publication
 from cabc.report.badge import badge_json, badge_svg
@@ -50,7 +51,7 @@ def publish(
     The status is written first, then what is long in the making; files are recorded when all are there. After a kill
     the next call completes what is missing. RunBusyError while another process publishes the subject.
     """
-    with record.lease(subject, "publish", seconds=_LEASE):
+    with record.lease(subject, PURPOSE, seconds=_LEASE):
         latest = record.assessments(subject, limit=1)
         if not latest:
             msg = f"{subject} has no assessment yet, so there is nothing to publish"

@@ -21,6 +21,7 @@ from cabc.service.middleware import EntityTags, RequestContext
 from cabc.service.openapi import describe
 from cabc.service.pages.login import SignInError, secure
 from cabc.service.pages.rendering import error_page
+from cabc.service.plugins import add_plugins
 from cabc.service.problems import add_problem_handlers
 from cabc.service.sessions import Sessions
 from cabc.service.state import ProcessRole, State
@@ -68,6 +69,7 @@ def create_app(
     app.include_router(api.router)
     app.include_router(operations.router)
     app.include_router(pages.router)
+    add_plugins(app, state)
 
     @app.get("/api/v1/openapi.json", include_in_schema=False)
     def openapi() -> dict[str, object]:
@@ -112,11 +114,12 @@ def _state(
 
 
 def _watchers(state: State) -> Sequence[Watcher]:
-    if not state.home.settings.service.watch_inference_services or state.role not in {"all", "collect"}:
+    told = state.home.settings.service.watch_inference_services
+    if not told or state.role not in {"all", "collect"}:
         return ()
     from cabc.service.watching import inference_services
 
-    return [inference_services(state)]
+    return [inference_services(state, place) for place in ([None] if told is True else dict.fromkeys(told))]
 
 
 def _lifespan(*, work: bool) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:

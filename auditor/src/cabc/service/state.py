@@ -18,6 +18,7 @@ from cabc.triggers.webhook import Replays
 
 if TYPE_CHECKING:
     from cabc.service.metrics import Metrics
+    from cabc.service.plugins import PluginPages
     from cabc.service.worker import Worker
 
 __all__ = ["ProcessRole", "State"]
@@ -38,6 +39,8 @@ class State:
     sessions: Sessions
     metrics: Metrics = field(init=False)
     worker: Worker = field(init=False)
+    plugins: dict[str, PluginPages] = field(default_factory=dict)
+    """Pages of installed packages that are served, by their names."""
     login_limit: RateLimit = field(default_factory=lambda: RateLimit(5, 10.0))
     """Five tries, then one every ten seconds."""
     hook_limit: RateLimit = field(default_factory=lambda: RateLimit(60, 1.0))

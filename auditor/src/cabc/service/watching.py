@@ -7,15 +7,15 @@ import structlog
 from cabc.record.chain import draft
 from cabc.record.types import Trigger
 from cabc.service.state import State
-from cabc.triggers.watch import Events, InferenceServiceWatch, KubernetesEvents
+from cabc.triggers.watch import InferenceServiceWatch, KubernetesEvents
 
 __all__ = ["inference_services"]
 
 log = structlog.stdlib.get_logger("cabc.watch")
 
 
-def inference_services(state: State, events: Events | None = None) -> InferenceServiceWatch:
-    """Return a watch that records a trigger for every new revision of a service that a document names."""
+def inference_services(state: State, namespace: str | None) -> InferenceServiceWatch:
+    """Return a watch of a namespace, or of all, that records a trigger for every new revision that serves."""
 
     def subjects_of(service: str) -> list[str]:
         documents = [state.documents.current(subject) for subject in state.documents.subjects()]
@@ -45,6 +45,6 @@ def inference_services(state: State, events: Events | None = None) -> InferenceS
         log.info("new revision", service=service, subjects=[trigger.subject for trigger in triggers])
 
     def report(text: str, error: BaseException | None) -> None:
-        log.warning(text, reason=f"{type(error).__name__}: {error}"[:300])
+        log.warning(text, namespace=namespace or "(all)", reason=f"{type(error).__name__}: {error}"[:300])
 
-    return InferenceServiceWatch(events or KubernetesEvents(), services, changed, report)
+    return InferenceServiceWatch(KubernetesEvents(namespace), services, changed, report)

@@ -7,6 +7,7 @@ import hashlib
 import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -61,7 +62,7 @@ def revision_of(service: Mapping[str, Any]) -> str | None:
 
 @dataclass
 class InferenceServiceWatch:
-    """Calls `changed(service, fingerprint)` in a thread when a watched InferenceService serves another revision."""
+    """Calls `changed(service, fingerprint)` in a thread of its own when a watched one serves another revision."""
 
     events: Events
     services: Callable[[], Iterable[str]]
@@ -74,10 +75,13 @@ class InferenceServiceWatch:
     async def run(self, wake: Callable[[], None]) -> None:
         """Watch until cancelled; a lost server is asked again, ever more slowly."""
         pause, version, stop = FIRST_PAUSE, "", threading.Event()
+        # It reads nearly all the time: in a pool that others use, a few watches would leave them nothing.
+        thread = ThreadPoolExecutor(1, "cabc-watch")
+        loop = asyncio.get_running_loop()
         try:
             while True:
                 try:
-                    version = await asyncio.to_thread(self._follow, version, wake, stop)
+                    version = await loop.run_in_executor(thread, self._follow, version, wake, stop)
                     pause = FIRST_PAUSE
                 except GoneError:
                     version = ""
@@ -89,6 +93,7 @@ class InferenceServiceWatch:
         finally:
             stop.set()
             self.events.stop()
+            thread.shutdown(wait=False)
 
     def _follow(self, version: str, wake: Callable[[], None], stop: threading.Event) -> str:
         """Read one stream to its end; return the place behind its last event."""
@@ -130,27 +135,37 @@ class InferenceServiceWatch:
 
 
 class KubernetesEvents:
-    """Events of the cluster that this process runs in, or of the current kubeconfig."""
+    """Events of one namespace, or of all, of the cluster that this process runs in or of the current kubeconfig."""
 
-    def __init__(self, *, seconds: int = 300) -> None:
+    def __init__(self, namespace: str | None = None, *, seconds: int = 300) -> None:
+        self.namespace = namespace
         self._seconds = seconds
         self._api: Any = None
         self._watch: Any = None
 
-    def _connected(self) -> Any:
-        """Return the client; made when first needed, so that a cluster that is away is tried again."""
+    def _asking(self) -> Callable[..., Any]:
+        """Return what lists them; connected when first needed, so that a cluster that is away is tried again."""
         if self._api is None:
             from kubernetes import client, config
 
+            told = client.Configuration()
             try:
-                config.load_incluster_config()
+                config.load_incluster_config(client_configuration=told)
             except config.ConfigException:
-                config.load_kube_config()
-            self._api = client.CustomObjectsApi()
-        return self._api
+                config.load_kube_config(client_configuration=told)
+            self._api = client.CustomObjectsApi(client.ApiClient(told))
+        if self.namespace is None:
+            everywhere: Callable[..., Any] = self._api.list_cluster_custom_object
+            return everywhere
+        # Not a partial: the watch reads in the docstring of what it calls how to read the answer.
+        inside: Callable[..., Any] = self._api.list_namespaced_custom_object
+        return inside
+
+    def _what(self) -> tuple[str, ...]:
+        return (GROUP, VERSION, *([self.namespace] if self.namespace is not None else []), PLURAL)
 
     def list(self) -> tuple[list[dict[str, Any]], str]:
-        found = self._connected().list_cluster_custom_object(GROUP, VERSION, PLURAL, _request_timeout=30)
+        found = self._asking()(*self._what(), _request_timeout=30)
         return list(found["items"]), str(found["metadata"]["resourceVersion"])
 
     def watch(self, version: str) -> Iterator[Mapping[str, Any]]:
@@ -160,10 +175,8 @@ class KubernetesEvents:
         self._watch = watching.Watch()
         try:
             yield from self._watch.stream(
-                self._connected().list_cluster_custom_object,
-                GROUP,
-                VERSION,
-                PLURAL,
+                self._asking(),
+                *self._what(),
                 resource_version=version,
                 timeout_seconds=self._seconds,
                 _request_timeout=self._seconds + 30,

@@ -11,10 +11,11 @@ import uvicorn
 
 from platform_runtime.conformity_gate.auditor import Auditor
 from platform_runtime.conformity_gate.cluster import Cluster
-from platform_runtime.conformity_gate.gate import Gate, Place
+from platform_runtime.conformity_gate.gate import Gate
 from platform_runtime.conformity_gate.registry import Registry
 from platform_runtime.conformity_gate.server import PORT, Watch, application
 from platform_runtime.conformity_gate.settings import Settings, SettingsError
+from platform_runtime.conformity_gate.sides import Place
 
 
 def main() -> int:

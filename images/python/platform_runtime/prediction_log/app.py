@@ -76,8 +76,13 @@ class Collector:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        kept = min(4, settings.connections)
         self.engine = sqlalchemy.create_engine(
-            settings.database, pool_size=4, max_overflow=2, pool_pre_ping=True, connect_args=DATABASE
+            settings.database,
+            pool_size=kept,
+            max_overflow=settings.connections - kept,
+            pool_pre_ping=True,
+            connect_args=DATABASE,
         )
         self.spool = Spool(settings.spool, settings.spool_bytes)
         self.archive = Archive(self.engine, Bucket(settings.archive))

@@ -24,6 +24,9 @@ class Settings(pydantic.BaseModel):
     database: str
     """SQLAlchemy URL of a PostgreSQL database that the collector owns."""
 
+    connections: int = pydantic.Field(default=6, ge=3)
+    """Connections to it at most: writing and housekeeping need one each, questions the rest."""
+
     key: pydantic.SecretStr = pydantic.Field(min_length=16)
     """Key of all hashes; whoever has it can try values out."""
 

@@ -9,36 +9,19 @@ from typing import Any
 import pytest
 from cabc.document.model import StatusPolicy
 from cabc.engine.status import elapse, revoke
-from platform_runtime.conformity_gate.auditor import AuditorError
-from platform_runtime.conformity_gate.decision import Cause, Decision, Ledger
 from platform_runtime.conformity_gate.plan import Mode, Policy
 from platform_runtime.registration import aliases
 
-from tests.support.conformity_gate import MODEL, START, KilledError, Trial
-
-ENFORCE = Policy(mode=Mode.ENFORCE)
-
-
-def running(policy: Policy = ENFORCE) -> Trial:
-    """Return a world in which version 1 is conformant, served and champion."""
-    trial = Trial(policy)
-    trial.deploy(trial.register())
-    trial.assess()
-    trial.settle()
-    return trial
-
-
-def unfair(policy: Policy = ENFORCE) -> Trial:
-    """Return a world in which version 2, which is served now, was just suspended."""
-    trial = running(policy)
-    trial.deploy(trial.register("grave"))
-    trial.settle()
-    trial.assess()
-    return trial
-
-
-def made(trial: Trial) -> list[tuple[str, str | None, str | None]]:
-    return [(each.kind, each.source, each.target) for each in reversed(trial.gate.decisions())]
+from tests.support.conformity_gate import (
+    ENFORCE,
+    MODEL,
+    Trial,
+    made,
+    metrics,
+    polled,
+    running,
+    unfair,
+)
 
 
 def test_a_version_is_champion_only_after_it_was_assessed() -> None:
@@ -82,17 +65,6 @@ def test_a_suspended_version_is_rolled_back_with_its_cause() -> None:
         "loan-approval version 2 is rolled back to version 1: version 2 is suspended; assessment a2; "
         "requirements fairness/bias; risks R1"
     )
-
-
-def test_after_a_rollback_the_auditor_is_asked_to_look_at_what_is_served() -> None:
-    trial = unfair()
-    trial.asked.clear()
-    trial.settle()
-    assert trial.asked == [MODEL]
-    trial.assess()
-    trial.settle()
-    assert trial.state == ("1", "1", "1")
-    assert trial.traffic == [("2", "1")]
 
 
 def test_a_status_that_another_version_earned_decides_nothing() -> None:
@@ -263,47 +235,6 @@ def test_neglect_counts_as_well() -> None:
     assert trial.state == ("1", "1", "1")
 
 
-def test_a_rollback_that_did_not_happen_is_none_to_come_back_from() -> None:
-    cause = Cause("suspended", "a2", "")
-    begun = Decision("d1", MODEL, "enforce", "rollback", "2", "1", cause, START, "models/loan-approval")
-    tags = {"conformity.decision.d1": begun.body()}
-    assert set(Ledger.of([tags]).rolled_back()) == {"2"}
-    assert not Ledger.of([{**tags, "conformity.end.d1": "overtaken 2026"}]).rolled_back()
-
-
-def test_a_tag_that_is_no_decision_is_left_alone() -> None:
-    found = Ledger.of([{"conformity.decision.x": "{}", "conformity.decision.y": "[1]", "other": "1"}])
-    assert not found.decisions
-    assert found.unreadable == 2
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        {"kind": "bogus"},
-        {"mode": "bogus"},
-        {"at": "2026-03-01T00:00:00"},
-        {"at": 1},
-        {"source": 2},
-        {"service": None},
-        {"cause": {"status": "suspended", "assessment": None, "text": "", "requirements": "all"}},
-        {"cause": {"status": "suspended", "assessment": None, "text": "", "risks": [1]}},
-    ],
-    ids=str,
-)
-def test_a_decision_that_nobody_here_wrote_stops_nothing(fault: dict[str, Any]) -> None:
-    trial = unfair()
-    cause = Cause("suspended", "a2", "")
-    other = Decision("d1", MODEL, "enforce", "rollback", "2", "1", cause, START, "models/loan-approval")
-    assert Ledger.of([{"conformity.decision.d1": other.body()}]).unreadable == 0
-    trial.versions["1"]["conformity.decision.d1"] = json.dumps({**json.loads(other.body()), **fault})
-    assert trial.poll()
-    trial.settle()
-    assert trial.state == ("1", "1", "1")
-    assert "d1" not in {each.id for each in trial.gate.decisions()}
-    assert 'conformity_gate_unreadable_decisions{model="loan-approval"} 1.0' in metrics(trial)
-
-
 def test_a_subject_that_breaks_the_gate_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     trial = unfair()
     known = trial.subject
@@ -414,108 +345,12 @@ def test_nothing_is_changed_while_a_source_is_away(source: str) -> None:
     assert polled(trial) > good
 
 
-@pytest.mark.parametrize("at", range(1, 60))
-def test_wherever_a_rollback_is_interrupted_the_next_process_finishes_it(at: int) -> None:
-    trial = unfair()
-    trial.fuse.left = at
-    try:
-        trial.settle()
-    except KilledError:
-        trial.restart()
-        trial.settle()
-    else:
-        assert at > 20, "the rollback has fewer writes than it must have"
-    assert trial.state == ("1", "1", "1")
-    assert trial.traffic == [("2", "1")]
-    ends = [(each.kind, each.end) for each in trial.gate.decisions()]
-    assert ends.count(("rollback", "done")) == 1
-    assert all(end == "done" for _, end in ends)
-    assert set(trial.events) == {each.id for each in trial.gate.decisions()}
-
-
-def test_a_decision_that_the_world_overtook_is_closed() -> None:
-    trial = unfair()
-    trial.fuse.left = 6  # status and cause of version 2 are told and the decision is written; nothing is carried out
-    with pytest.raises(KilledError):
-        trial.settle()
-    trial.fuse.left = None
-    trial.restart()
-    trial.deploy(trial.register())
-    trial.settle()
-    assert trial.served == "3"
-    assert [each.end for each in trial.gate.decisions() if each.kind == "rollback"] == ["overtaken"]
-    assert trial.traffic == []
-
-
-def test_the_auditor_is_asked_when_the_new_version_answers_and_no_other() -> None:
-    trial = Trial(ENFORCE, pods_ready=False)
-    trial.deploy(trial.register())
-    trial.settle()
-    assert trial.asked == []
-    trial.pods_ready = True
-    trial.settle()
-    assert trial.asked == [MODEL]
-
-
-def test_the_auditor_is_asked_when_somebody_wants_a_version_back() -> None:
-    trial = unfair()
-    trial.settle()
-    trial.assess()
-    trial.settle()
-    trial.asked.clear()
-    trial.named["candidate"] = "2"
-    trial.settle()
-    assert trial.asked == [MODEL]
-    trial.assess()
-    trial.wait(3600)
-    trial.settle()
-    assert trial.asked == [MODEL]
-
-
-def test_the_auditor_is_not_asked_for_ever() -> None:
-    trial = Trial(ENFORCE)
-    trial.deploy(trial.register())
-    for _ in range(20):
-        trial.wait(400)
-        trial.poll()
-    assert len(trial.asked) == 3
-
-
-def test_an_auditor_that_did_not_hear_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    trial = Trial(ENFORCE)
-    trial.deploy(trial.register())
-    hears, failures = trial.ask, 5
-
-    def ask(subject: str, now: dt.datetime) -> None:
-        nonlocal failures
-        if failures:
-            failures -= 1
-            raise AuditorError("away")
-        hears(subject, now)
-
-    monkeypatch.setattr(trial, "ask", ask)
-    for _ in range(20):
-        trial.wait(400)
-        trial.poll()
-    assert failures == 0
-    assert len(trial.asked) == 3
-
-
 def test_versions_get_the_aliases_of_the_mode() -> None:
     assert aliases("champion", {"CONFORMITY_GATE": "enforce"}) == ["candidate"]
     assert aliases("champion", {"CONFORMITY_GATE": "warn"}) == ["candidate", "champion"]
     assert aliases("champion", {}) == ["candidate", "champion"]
     assert aliases("shadow", {"CONFORMITY_GATE": "enforce"}) == ["candidate", "shadow"]
     assert aliases(None, {}) == []
-
-
-def metrics(trial: Trial) -> str:
-    return trial.gate.metrics.text().decode()
-
-
-def polled(trial: Trial) -> float:
-    (line,) = [each for each in metrics(trial).splitlines() if each.startswith("conformity_gate_last_poll")]
-    return float(line.split()[1])
 
 
 def test_what_is_known_can_be_read() -> None:

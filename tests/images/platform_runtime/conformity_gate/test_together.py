@@ -17,9 +17,10 @@ import pytest
 from cabc.demo.environment import mlflow_server
 from platform_runtime.conformity_gate.auditor import Auditor, Hook
 from platform_runtime.conformity_gate.cluster import ChangedError, Cluster
-from platform_runtime.conformity_gate.gate import Gate, Place
+from platform_runtime.conformity_gate.gate import Gate
 from platform_runtime.conformity_gate.plan import Mode, Policy
 from platform_runtime.conformity_gate.registry import Registry, RegistryError
+from platform_runtime.conformity_gate.sides import Place
 from platform_runtime.deployment import Version, inference_service, resolve
 
 from components._core import paths
@@ -248,7 +249,7 @@ def test_an_unfair_version_is_rolled_back_and_the_record_says_why(tmp_path: Path
         until(gate, lambda: platform.served == "1")
         assert platform.aliases == {"champion": "1", "candidate": "1"}
         after = platform.service
-        assert after["spec"]["predictor"].pop("model")["storageUri"] == resolve(MODEL, "1", gate.registry, ROOT).uri
+        assert after["spec"]["predictor"].pop("model")["storageUri"] == resolve(MODEL, "1", platform.registry, ROOT).uri
         before["spec"]["predictor"].pop("model")
         assert after["spec"] == before["spec"]
         assert after["metadata"]["annotations"]["oss-mlops-platform/digest"] == platform.tags("1")["digest"]

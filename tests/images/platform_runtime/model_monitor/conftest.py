@@ -16,8 +16,9 @@ else:
     from hypothesis import settings
 
     from tests.support.loans import loans, profile
+    from tests.support.model_monitor import house, rows
 
-    __all__ = ["loans", "profile"]
+    __all__ = ["house", "loans", "profile", "rows"]
 
     # How long an example takes says something of the machine and nothing of the code.
     settings.register_profile("here", deadline=None)

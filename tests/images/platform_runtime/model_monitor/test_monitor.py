@@ -4,148 +4,21 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-import threading
-import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
 
 import pandas as pd
 import pytest
 from platform_runtime.model_monitor import exposition
-from platform_runtime.model_monitor.log import LogError, Served
 from platform_runtime.model_monitor.monitor import Monitor
 from platform_runtime.model_monitor.profile import build
 from platform_runtime.model_monitor.reference import Profile
-from platform_runtime.model_monitor.registry import NoReferenceError, Reference, RegistryError, report_path
-from platform_runtime.model_monitor.report import Figure, Limits, Report, Window
-from platform_runtime.model_monitor.service import STUCK, application
-from platform_runtime.model_monitor.settings import Settings, SettingsError
-from prometheus_client.parser import text_string_to_metric_families
+from platform_runtime.model_monitor.registry import RegistryError, report_path
+from platform_runtime.model_monitor.report import Report
+from platform_runtime.model_monitor.settings import Settings
 
-from tests.support.loans import FEATURES, Loans, logged
+from tests.support.loans import FEATURES
+from tests.support.model_monitor import NOON, House
 
-with warnings.catch_warnings():
-    # It would rather have the successor of httpx, which nothing else here needs.
-    warnings.simplefilter("ignore")
-    from fastapi.testclient import TestClient
-
-NOON = dt.datetime(2026, 3, 1, 12, tzinfo=dt.UTC)
-SETTINGS = Settings("postgresql://nowhere", "http://nowhere")
 PLACE = ("loan", "1")
-
-
-@dataclass
-class Clock:
-    """Stands still until it is told."""
-
-    now: dt.datetime = NOON
-
-    def __call__(self) -> dt.datetime:
-        return self.now
-
-    def forward(self, **by: float) -> None:
-        self.now += dt.timedelta(**by)
-
-
-@dataclass
-class MemoryLog:
-    """A log with the rows that a test put in."""
-
-    clock: Clock
-    rows: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
-    labelled: dict[tuple[str, str], pd.DataFrame] = field(default_factory=dict)
-    last: dict[tuple[str, str], dt.datetime] = field(default_factory=dict)
-    windows: list[Window] = field(default_factory=list)
-    probe_rows: int = 0
-    down: bool = False
-    broken: bool = False
-
-    def put(self, version: str, rows: pd.DataFrame, model: str = "loan") -> None:
-        self.rows[model, version] = rows
-        self.labelled[model, version] = rows.assign(delay=60.0)
-        self.last[model, version] = self.clock()
-
-    def served(self, since: dt.datetime) -> list[Served]:
-        if self.down:
-            raise LogError("the prediction log cannot be read: refused")
-        if self.broken:
-            raise ValueError("year -1 is out of range")
-        return [
-            (*key, self.last[key], self.last[key], len(rows))
-            for key, rows in self.rows.items()
-            if self.last[key] >= since
-        ]
-
-    def predictions(self, window: Window) -> Iterator[pd.DataFrame]:
-        self.windows.append(window)
-        rows = self.rows[window.model, window.version]
-        yield from (rows.iloc[first : first + 100] for first in range(0, len(rows), 100))
-
-    def probes(self, _window: Window) -> int:
-        return self.probe_rows
-
-    def truths(self, window: Window) -> Iterator[pd.DataFrame]:
-        yield self.labelled[window.model, window.version]
-
-    def figures(self, _window: Window, kind: str) -> dict[str, Figure]:
-        return {"profit": Figure(rows=4, total=10, mean=2.5)} if kind == "business" else {}
-
-
-@dataclass
-class MemoryRuns:
-    """A registry with the profiles that a test put in."""
-
-    profiles: dict[str, Profile | Exception] = field(default_factory=dict)
-    stored: list[Report] = field(default_factory=list)
-    full: bool = False
-
-    def reference(self, _model: str, version: str) -> Reference:
-        found = self.profiles.get(version, NoReferenceError(f"version {version} has no profile"))
-        if isinstance(found, Exception):
-            raise found
-        return Reference(f"run-{version}", found)
-
-    def forget(self, current: set[tuple[str, str]]) -> None:
-        self.current = current
-
-    def store(self, report: Report) -> str:
-        if self.full:
-            raise RegistryError("no space left")
-        self.stored.append(report)
-        return report_path(report)
-
-
-@dataclass
-class House:
-    """A monitor with everything around it."""
-
-    clock: Clock
-    log: MemoryLog
-    runs: MemoryRuns
-    monitor: Monitor
-
-    def samples(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        text = exposition.text(self.monitor).decode()
-        return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-        }
-
-    def value(self, name: str, **labels: str) -> float | None:
-        return self.samples().get((name, frozenset(labels.items())))
-
-
-@pytest.fixture
-def house(profile: Profile) -> House:
-    clock = Clock()
-    log, runs = MemoryLog(clock), MemoryRuns({"1": profile, "2": profile})
-    return House(clock, log, runs, Monitor(log, runs, SETTINGS, clock))
-
-
-@pytest.fixture
-def rows(loans: Loans) -> pd.DataFrame:
-    return logged(loans.held_out, loans.predict(loans.held_out))
 
 
 def test_a_version_is_measured_over_its_windows(house: House, rows: pd.DataFrame, profile: Profile) -> None:
@@ -327,49 +200,6 @@ def test_series_are_bounded(house: House, rows: pd.DataFrame) -> None:
     assert house.value("model_quality_ratio", model="loan", version="1", feature="other", check="category") == 1
 
 
-def test_answers_of_the_server(house: House, rows: pd.DataFrame) -> None:
-    house.log.put("1", rows)
-    # Not entered as a context: nothing measures but what is asked for.
-    client = TestClient(application(house.monitor, house.clock))
-    assert client.get("/v1/reports/loan/1").status_code == 404
-    (told,) = client.post("/v1/run", json={"model": "loan"}).json()["reports"]
-    assert told["rows"] == len(rows)
-    assert client.get("/v1/reports/loan/1").json() == told
-    assert len(house.runs.stored) == 1
-    assert client.post("/v1/run").json()["reports"][0]["window"]["version"] == "1"
-    assert client.post("/v1/run", json={"modle": "loan"}).status_code == 422
-    assert "model_window_rows{" in client.get("/metrics").text
-    assert client.get("/readyz").status_code == 200
-    assert client.get("/healthz").status_code == 200
-    house.clock.forward(seconds=(STUCK + dt.timedelta(minutes=2)).total_seconds())
-    assert client.get("/healthz").status_code == 503
-
-
-def test_the_server_measures_by_itself(house: House, rows: pd.DataFrame) -> None:
-    house.log.put("1", rows)
-    with TestClient(application(house.monitor, house.clock)) as client:
-        while client.get("/v1/reports/loan/1").status_code == 404:
-            pass
-    assert house.monitor.last_success == NOON
-
-
-def test_the_server_goes_on_measuring_after_a_mistake(house: House, rows: pd.DataFrame) -> None:
-    house.log.put("1", rows)
-    house.log.broken = True
-    house.monitor.settings = replace(SETTINGS, interval=dt.timedelta(milliseconds=1))
-    with TestClient(application(house.monitor, house.clock)) as client:
-        while not house.monitor.failures["measure"] and measuring():
-            pass
-        house.log.broken = False
-        while client.get("/v1/reports/loan/1").status_code == 404 and measuring():
-            pass
-    assert house.monitor.last_success == NOON
-
-
-def measuring() -> bool:
-    return any(thread.name == "measuring" for thread in threading.enumerate())
-
-
 def test_a_model_that_answers_with_classes(house: House) -> None:
     frame = pd.DataFrame({"a": range(200)})
     answers = pd.Series(["cat", "dog"] * 100, dtype=object)
@@ -378,35 +208,3 @@ def test_a_model_that_answers_with_classes(house: House) -> None:
     (report,) = house.monitor.run()
     assert report.performance["accuracy"] == 0.5
     assert report.calibration_error is None
-
-
-ENVIRONMENT = {"PREDICTION_LOG_DATABASE_URL": "postgresql://a", "MLFLOW_TRACKING_URI": "http://b"}
-
-
-def test_settings_come_from_the_environment() -> None:
-    assert Settings.from_environment(ENVIRONMENT) == Settings("postgresql://a", "http://b")
-    found = Settings.from_environment(
-        {
-            **ENVIRONMENT,
-            "MODEL_MONITOR_WINDOW_SECONDS": "90",
-            "MODEL_MONITOR_MINIMUM_ROWS": "7",
-            "MODEL_MONITOR_THRESHOLDS": '{"ks": 0.25}',
-        }
-    )
-    assert (found.window, found.limits.minimum_rows) == (dt.timedelta(seconds=90), 7)
-    assert (found.limits.thresholds.ks, found.limits.thresholds.psi) == (0.25, Limits().thresholds.psi)
-
-
-@pytest.mark.parametrize(
-    ("environment", "reason"),
-    [
-        ({"MLFLOW_TRACKING_URI": "http://b"}, "PREDICTION_LOG_DATABASE_URL is not set"),
-        ({**ENVIRONMENT, "MODEL_MONITOR_PORT": "http"}, "MODEL_MONITOR_PORT: found 'http', wanted a whole number"),
-        ({**ENVIRONMENT, "MODEL_MONITOR_WINDOW_SECONDS": "0"}, "MODEL_MONITOR_WINDOW_SECONDS: found '0'"),
-        ({**ENVIRONMENT, "MODEL_MONITOR_THRESHOLDS": "{"}, "MODEL_MONITOR_THRESHOLDS"),
-        ({**ENVIRONMENT, "MODEL_MONITOR_THRESHOLDS": '{"psy": 1}'}, "MODEL_MONITOR_THRESHOLDS.*psy"),
-    ],
-)
-def test_settings_that_are_wrong_are_named(environment: Mapping[str, str], reason: str) -> None:
-    with pytest.raises(SettingsError, match=reason):
-        Settings.from_environment(environment)

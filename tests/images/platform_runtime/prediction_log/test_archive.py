@@ -19,25 +19,20 @@ import pyarrow.fs
 import pytest
 import sqlalchemy
 from platform_runtime.prediction_log import archive as archiving
-from platform_runtime.prediction_log import schema, truths
+from platform_runtime.prediction_log import schema
 from platform_runtime.prediction_log.archive import Archive, Bucket
-from platform_runtime.prediction_log.events import from_http
 from platform_runtime.prediction_log.housekeeping import Housekeeping, retain
-from platform_runtime.prediction_log.marking import Marking
-from platform_runtime.prediction_log.replay import replay_archive, replay_dead_letters
+from platform_runtime.prediction_log.replay import replay_archive
 from platform_runtime.prediction_log.settings import Settings
-from platform_runtime.prediction_log.storing import Store
-from platform_runtime.prediction_log.writer import write_events, write_truths
 from pyarrow import parquet
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from mlops import toolchain
-from tests.support.prediction_log import Database, answer, ask, headers
+from tests.support.logged_predictions import KEY, log, tell
+from tests.support.prediction_log import Database
 
 pytestmark = pytest.mark.backend
 
-KEY = b"0123456789abcdef"
-STORE = Store(Marking({}, KEY), KEY)
 DAY = dt.date(2026, 3, 1)
 FAR = {"since": dt.date.min, "until": dt.date.max}
 EVER = {"model": None, "version": None, **FAR}
@@ -100,30 +95,6 @@ def bucket(request: pytest.FixtureRequest, tmp_path: Path, database: Database) -
 @pytest.fixture
 def archive(engine: sqlalchemy.Engine, bucket: Bucket) -> Archive:
     return Archive(engine, bucket)
-
-
-def log(
-    engine: sqlalchemy.Engine, *request_ids: str, kinds: tuple[str, ...] = ("request", "response"), **named: Any
-) -> None:
-    """Store predictions of two rows each."""
-    bodies = {"request": ask(rows=2), "response": {**answer(rows=2), **named}}
-    events = [
-        event
-        for request_id in request_ids
-        for kind in kinds
-        for event in from_http(
-            [(name.encode(), value.encode()) for name, value in headers(kind, request_id).items()],
-            json.dumps(bodies[kind]).encode(),
-            time.time(),
-        )
-    ]
-    write_events(engine, events, STORE)
-
-
-def tell(engine: sqlalchemy.Engine, request_id: str, value: Any) -> None:
-    truth = truths.Truth(request_id=request_id, value=value, attributes={"race": "a"})
-    rows = [row for record in truths.pack([truth], dt.datetime.now(dt.UTC))[0] for row in truths.unpack(record)]
-    write_truths(engine, rows, STORE)
 
 
 def settings(**others: Any) -> Settings:
@@ -362,41 +333,3 @@ def test_work_goes_on_whatever_goes_wrong(
         pass
     assert worker.is_alive()
     worker.stop()
-
-
-def test_dead_letters_that_are_still_refused_hold_up_no_others(engine: sqlalchemy.Engine, database: Database) -> None:
-    for table in ("requests", "truths"):
-        database.run(f"ALTER TABLE {table} ADD CONSTRAINT refuses CHECK (request_id NOT IN ('a', 'b'))")
-    log(engine, "a", "b")
-    tell(engine, "a", 1)
-    tell(engine, "b", 1)
-    assert database.query("SELECT count(*) FROM dead_letters") == [(6,)]
-    for table in ("requests", "truths"):
-        database.run(f"ALTER TABLE {table} DROP CONSTRAINT refuses")
-        database.run(f"ALTER TABLE {table} ADD CONSTRAINT refuses CHECK (request_id <> 'a')")
-    assert replay_dead_letters(engine, STORE, dt.datetime(2000, 1, 1, tzinfo=dt.UTC), NEVER) == {
-        "letters": 6,
-        "stored": 3,
-    }
-    assert database.query("SELECT request_id FROM requests") == [("b",)]
-    assert database.query("SELECT request_id FROM truths") == [("b",)]
-    assert database.query("SELECT request_id, count(*) FROM dead_letters GROUP BY 1") == [("a", 3)]
-
-
-def test_dead_letters_that_can_be_read_by_now_are_predictions(engine: sqlalchemy.Engine, database: Database) -> None:
-    database.run("ALTER TABLE requests ADD CONSTRAINT refuses CHECK (request_id <> 'a')")
-    database.run("ALTER TABLE truths ADD CONSTRAINT refuses CHECK (request_id <> 'a')")
-    log(engine, "a", "b")
-    tell(engine, "a", 1)
-    unreadable = from_http(
-        [(name.encode(), value.encode()) for name, value in headers("request", "c").items()], b"[]", time.time()
-    )
-    write_events(engine, unreadable, STORE)
-    assert database.query("SELECT count(*) FROM dead_letters") == [(4,)]
-    database.run("ALTER TABLE requests DROP CONSTRAINT refuses")
-    database.run("ALTER TABLE truths DROP CONSTRAINT refuses")
-    ever = (dt.datetime(2000, 1, 1, tzinfo=dt.UTC), NEVER)
-    assert replay_dead_letters(engine, STORE, *ever) == {"letters": 4, "stored": 3}
-    assert database.query("SELECT request_id, status FROM requests ORDER BY 1") == [("a", 200), ("b", 200)]
-    assert database.query("SELECT request_id FROM dead_letters") == [("c",)]
-    assert database.query("SELECT request_id, value FROM truths") == [("a", 1)]

@@ -7,12 +7,11 @@ from typing import Any
 
 import pytest
 import rfc8785
+from cabc_platform.trace.canonical import data_digest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from platform_runtime.prediction_log.canonical import canonical, digest, keyed
 from platform_runtime.prediction_log.marking import Marking
-
-from mlops.trace.canonical import data_digest
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**63), 2**64 - 1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))

@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import pytest
 import sqlalchemy
+from cabc_platform.trace.canonical import data_digest
 
-from mlops.trace.canonical import data_digest
 from tests.support.prediction_log import Collector, Database, Server, answer, ask, headers
 
 pytestmark = pytest.mark.backend

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy
+from cabc_platform.trace.canonical import data_digest
 from platform_runtime.prediction_log.events import Event, from_http
 from platform_runtime.prediction_log.marking import Marking
 from platform_runtime.prediction_log.storing import Outcome, Store, load, save
 from platform_runtime.prediction_log.writer import write_events
 
-from mlops.trace.canonical import data_digest
 from tests.support.prediction_log import Database, answer, ask, headers
 
 pytestmark = pytest.mark.backend

@@ -9,6 +9,8 @@ from sqlalchemy import Connection, select
 from cabc.record.canonical import digest
 from cabc.record.checks.chains import Chains
 from cabc.record.checks.faults import Findings
+from cabc.record.published import differing, settled
+from cabc.record.reading import Reader
 from cabc.record.schema import evidence
 
 __all__ = ["check_evidence", "check_published"]
@@ -32,20 +34,11 @@ def check_evidence(connection: Connection, chains: Chains, findings: Findings) -
             findings.add(f"evidence {name}", f"missing, and no retention says so; named by {where}")
 
 
-def check_published(folder: Path, chains: Chains, findings: Findings) -> None:
+def check_published(record: Reader, folder: Path, chains: Chains, findings: Findings) -> None:
     """Compare the files of each subject's last publication, `<subject>/<name>`, with what was published."""
     latest = {publication.subject: (where, publication) for where, publication in chains.publications}
-    for subject, (where, publication) in sorted(latest.items()):
-        for name, wanted in sorted(publication.files.items()):
-            findings.counts["published files"] += 1
-            file = folder / subject / name
-            if not file.resolve().is_relative_to(folder.resolve()):
-                findings.add(where, f"names a file outside the published folder: {name}")
-                continue
-            try:
-                found = digest(file.read_bytes())
-            except OSError as error:
-                findings.add(str(file), f"cannot be read: {error.strerror}; named by {where}")
-                continue
-            if found != wanted:
-                findings.add(str(file), f"is not what was published; named by {where}")
+    for subject, (where, checked) in sorted(latest.items()):
+        publication, files = settled(record, folder, checked)
+        findings.counts["published files"] += len(files)
+        for name, what in differing(publication, files).items():
+            findings.add(str(folder / subject / name), f"{what}; named by {where}")

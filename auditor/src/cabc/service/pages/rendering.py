@@ -9,21 +9,22 @@ from typing import Any
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, PackageLoader
+from jinja2 import BaseLoader, Environment, PackageLoader
 
-from cabc.report.pages import environment
+from cabc.report import pages as report_pages
 from cabc.report.tokens import stylesheet
 from cabc.service.access import Permission
 from cabc.service.problems import Problem
 from cabc.service.sessions import SESSION_COOKIE, Session
 from cabc.service.state import State
 
-__all__ = ["error_page", "page", "style", "style_version"]
+__all__ = ["error_page", "page", "page_environment", "style", "style_version"]
 
 
 @cache
-def _environment() -> Environment:
-    made = environment(PackageLoader("cabc.service", "templates"))
+def page_environment(*loaders: BaseLoader) -> Environment:
+    """Return the environment of the pages; templates of others are found after the service's own."""
+    made = report_pages.environment(PackageLoader("cabc.service", "templates"), *loaders)
     made.globals.update(style_version=style_version())
     return made
 
@@ -40,18 +41,29 @@ def style_version() -> str:
     return hashlib.sha256(style().encode()).hexdigest()[:12]
 
 
-def page(state: State, template: str, session: Session | None, *, status: int = 200, **values: Any) -> HTMLResponse:
-    """Return a rendered page."""
+def page(
+    state: State,
+    template: str,
+    session: Session | None,
+    *,
+    status: int = 200,
+    environment: Environment | None = None,
+    **values: Any,
+) -> HTMLResponse:
+    """Return a rendered page, of another package where its environment is given."""
     principal = session.principal if session else None
 
     def may(permission: str, subject: str | None = None) -> bool:
         return principal is not None and principal.may(Permission(permission), subject)
 
-    text = (
-        _environment()
-        .get_template(template)
-        .render(who=principal, csrf=session.csrf if session else "", may=may, now=state.now(), **values)
-    )
+    known = {
+        "who": principal,
+        "csrf": session.csrf if session else "",
+        "may": may,
+        "now": state.now(),
+        "plugins": state.plugins,
+    }
+    text = (environment or page_environment()).get_template(template).render(known, **values)
     return HTMLResponse(text, status)
 
 

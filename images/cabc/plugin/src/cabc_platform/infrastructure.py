@@ -91,7 +91,7 @@ class InfrastructurePlugin(GuardedPlugin):
         self, spec: InfrastructureInterface, connection: InfrastructureConnection, subject: SubjectFacts
     ) -> Retrieved:
         del subject
-        documents = read(await self._texts(connection))
+        documents = read(await self.texts(connection))
         faults = faults_of(documents)
         now = dt.datetime.now(dt.UTC)
         if spec.query == "chain":
@@ -110,7 +110,8 @@ class InfrastructurePlugin(GuardedPlugin):
         del details
         return extract(spec, body, media_type)
 
-    async def _texts(self, connection: InfrastructureConnection) -> list[str]:
+    async def texts(self, connection: InfrastructureConnection) -> list[str]:
+        """Return the documents as they are kept, unread and in no order."""
         if connection.file is not None:
             folder, name = os.path.split(connection.file)
             content = await asyncio.to_thread(read_beneath, folder, name, connection.max_bytes)

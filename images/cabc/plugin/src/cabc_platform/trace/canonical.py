@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
 from typing import Any
 
-import rfc8785
+from cabc.record.canonical import canonical, digest
 
 __all__ = ["data_digest", "digest"]
 
@@ -15,14 +14,9 @@ _SAFE = 2**53
 """Whole numbers below this have one spelling as integer and as double."""
 
 
-def digest(content: bytes) -> str:
-    """Return the SHA-256 of bytes, with the algorithm in front."""
-    return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
 def data_digest(value: Any) -> str:
     """Return the digest of plain data. Numbers are doubles, as the RFC has them; NaN and infinities are null."""
-    return digest(rfc8785.dumps(_doubles(value)))
+    return digest(canonical(_doubles(value)).encode())
 
 
 def _doubles(value: Any) -> Any:

@@ -10,14 +10,11 @@ from typing import Any
 
 import yaml
 
-from mlops.evidence.document import Entry as Document
-from mlops.evidence.document import verify
-from mlops.evidence.reading import at as in_force
-from mlops.evidence.reading import instant
-from mlops.trace.canonical import data_digest
-from mlops.trace.collected import ARTEFACTS, EVIDENCE, MLMODEL, PREDICTION, RECORD, RUN, VERSION, Collected
-from mlops.trace.hops import Check, Hop, State, Trace
-from mlops.trace.record import Entry, Record, RecordError
+from cabc_platform.documents import Document, in_force, instant, verify
+from cabc_platform.trace.canonical import data_digest
+from cabc_platform.trace.collected import ARTEFACTS, EVIDENCE, MLMODEL, PREDICTION, RECORD, RUN, VERSION, Collected
+from cabc_platform.trace.hops import Check, Hop, State, Trace
+from cabc_platform.trace.record import Entry, Record, RecordError
 
 __all__ = ["judge"]
 
@@ -143,7 +140,7 @@ def _run(collected: Collected, prediction: Mapping[str, Any] | None) -> Hop:
     if prediction is None or version is None or run is None:
         return Hop.missing(name, title, collected.why(RUN))
     tags, data = _pairs(version.get("tags")), run["data"]
-    description = yaml.safe_load(collected.files.get(MLMODEL, b"{}")) or {}
+    description = _description(collected)
     run_id = str(prediction["run_id"])
     checks = [
         Check("run of the version in the registry", str(version["run_id"]), run_id),
@@ -173,6 +170,15 @@ def _run(collected: Collected, prediction: Mapping[str, Any] | None) -> Hop:
             "ended": _milliseconds(run["info"].get("end_time")),
         },
     )
+
+
+def _description(collected: Collected) -> Mapping[str, Any]:
+    """Return the model's own description; nothing where the file is none."""
+    try:
+        found = yaml.safe_load(collected.files.get(MLMODEL, b""))
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _status(collected: Collected, prediction: Mapping[str, Any] | None, when: dt.datetime | None) -> Hop:
@@ -275,22 +281,22 @@ def _image(chain: Sequence[Document], prediction: Mapping[str, Any], when: dt.da
     seen = [
         (document, each)
         for document in chain
-        for each in (document.document.get("served") or {}).get("items", [])
+        for each in (document.body.get("served") or {}).get("items", [])
         if each["inferenceService"] == place
         and (each["version"], each["runId"]) == (str(prediction["version"]), str(prediction["run_id"]))
         and each["images"]
     ]
     if not seen:
         return Hop.missing(*_IMAGE, f"no evidence was recorded while {place} served this version")
-    before = [each for each in seen if instant(each[0].document["recorded"]["at"]) <= when]
+    before = [each for each in seen if instant(each[0].body["recorded"]["at"]) <= when]
     document, served = before[-1] if before else seen[0]
-    recorded = document.document["recorded"]["at"]
+    recorded = document.body["recorded"]["at"]
     return Hop.checked(
         *_IMAGE,
         ", ".join(each["reference"].rpartition("/")[2] for each in served["images"]),
         [held, Check("digest of the model it served", str(served["digest"]), str(prediction["digest"]))],
         digest=served["images"][0]["digest"],
-        link=f"mlops evidence show {document.number} --stack {document.document['stack']}",
+        link=f"mlops evidence show {document.number} --stack {document.body['stack']}",
         facts={
             "images": served["images"],
             "inferenceService": place,
@@ -305,12 +311,10 @@ def _operated(chain: Sequence[Document], when: dt.datetime, held: Check) -> Hop:
     found = in_force(chain, when)
     if found is None:
         return Hop.missing(*_INFRASTRUCTURE, f"no operation of the engine had ended by {when.isoformat()}")
-    told = found.document
+    told = found.body
     update, commit, by = told["update"], told["commit"], told["update"]["appliedBy"]
     drift = [
-        each.document
-        for each in chain
-        if each.document["kind"] == "drift" and instant(each.document["recorded"]["at"]) <= when
+        each.body for each in chain if each.body["kind"] == "drift" and instant(each.body["recorded"]["at"]) <= when
     ]
     after = "followed by" if found is not chain[-1] else "last;"
     return Hop.checked(
@@ -378,4 +382,4 @@ def _milliseconds(value: Any) -> str | None:
 
 def _link(collected: Collected, place: str, path: str) -> str | None:
     url = collected.about["places"].get(place)
-    return f"{url}{path}" if url else None
+    return None if url is None else f"{url}{path}"

@@ -22,14 +22,17 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-from mlops.trace.canonical import digest
+from cabc_platform.trace.canonical import digest
 
-__all__ = ["Entry", "Record", "RecordError"]
+__all__ = ["KINDS", "Entry", "Record", "RecordError"]
 
 _GENESIS = "sha256:" + "0" * 64
 
 _LARGEST = 1 << 30
 """Bytes that the entries of one chain may unfold to."""
+
+KINDS = frozenset({"assessment", "finding", "statusrecord", "waiver"})
+"""What a trace reads. All other entries are checked and not kept: most of a long record are observations."""
 
 _UNREADABLE = (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, RuntimeError, NotImplementedError)
 
@@ -49,7 +52,7 @@ class Entry:
     at: dt.datetime
     hash: str
     body: Mapping[str, Any] | None
-    """None once retention dropped it."""
+    """None once retention dropped it, and for what a trace does not read."""
 
 
 class Record:
@@ -58,9 +61,10 @@ class Record:
     def __init__(self, archive: bytes, subject: str) -> None:
         self.subject = subject
         self.chain = f"assess:{subject}"
+        self._end = (0, _GENESIS)
         try:
             with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-                self.entries = list(self._linked(opened))
+                self.entries = [entry for entry in self._linked(opened) if entry.kind in KINDS]
                 self.key_id = self._signed(opened)
         except _UNREADABLE as error:
             msg = f"the archive cannot be read: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
@@ -92,6 +96,8 @@ class Record:
                 msg = f"{where} has another hash than its fields give"
                 raise RecordError(msg)
             previous = told["hash"]
+            self._end = (seq, previous)
+            kept = told["kind"] in KINDS and told["body"] is not None
             yield Entry(
                 seq=seq,
                 kind=told["kind"],
@@ -99,17 +105,17 @@ class Record:
                 parent=told["parent"],
                 at=dt.datetime.fromisoformat(told["at"]),
                 hash=told["hash"],
-                body=None if told["body"] is None else json.loads(told["body"]),
+                body=json.loads(told["body"]) if kept else None,
             )
 
     def _signed(self, opened: zipfile.ZipFile) -> str:
         """Check the last head of the chain; return the id of the key that signed it."""
         heads = [head for head in map(json.loads, _lines(opened, "heads.jsonl")) if head["chain"] == self.chain]
         last = max(heads, key=lambda head: int(head["seq"]), default=None)
-        if last is None or not self.entries or last["seq"] != self.entries[-1].seq:
+        if last is None or last["seq"] != self._end[0]:
             msg = f"no signed head says where {self.chain} ends"
             raise RecordError(msg)
-        if last["hash"] != self.entries[-1].hash:
+        if last["hash"] != self._end[1]:
             msg = f"the signed head of {self.chain} is about another last entry"
             raise RecordError(msg)
         key = _keys(opened).get(last["keyId"])

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mlops.errors import OperationError, UsageError
-from mlops.trace.canonical import digest
+from cabc_platform.trace.canonical import digest
+from cabc_platform.trace.errors import InputError, TraceError
 
 __all__ = ["ARTEFACTS", "EVIDENCE", "FILES", "MLMODEL", "PREDICTION", "RECORD", "RUN", "VERSION", "Collected"]
 
@@ -61,8 +61,8 @@ class Collected:
         """Return why a file is not there."""
         return self.missing.get(name, "it was not collected")
 
-    def export(self, path: Path, trace: Mapping[str, Any]) -> str:
-        """Write an archive with a manifest of digests; return the manifest's digest, which stands for all of it."""
+    def pack(self, trace: Mapping[str, Any]) -> tuple[bytes, str]:
+        """Return an archive with a manifest of digests, and the manifest's digest, which stands for all of it."""
         texts = {ABOUT: self.about, MISSING: self.missing, TRACE: trace}
         members = {name: _text(value) for name, value in texts.items()} | self.files
         told = {"format": FORMAT, "members": {name: digest(members[name]) for name in sorted(members)}}
@@ -71,24 +71,29 @@ class Collected:
         with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, content in [*sorted(members.items()), (MANIFEST, manifest)]:
                 archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
+        return written.getvalue(), digest(manifest)
+
+    def export(self, path: Path, trace: Mapping[str, Any]) -> str:
+        """Write the archive; return its manifest's digest."""
+        archive, number = self.pack(trace)
         try:
-            path.write_bytes(written.getvalue())
+            path.write_bytes(archive)
         except OSError as error:
             msg = f"{path} cannot be written: {error.strerror}"
-            raise UsageError(msg, fix="name another file") from error
-        return digest(manifest)
+            raise InputError(msg, fix="name another file") from error
+        return number
 
     @classmethod
     def read(cls, path: Path) -> tuple[Collected, Any, str]:
         """Return what an export holds, the trace in it and the manifest's digest.
 
-        Raises OperationError for a file that is none, or that is not what its manifest says.
+        Raises TraceError for a file that is none, or that is not what its manifest says.
         """
         try:
             with zipfile.ZipFile(path) as archive:
                 if sum(info.file_size for info in archive.infolist()) > _LARGEST:
                     msg = f"{path} unfolds to more than {_LARGEST >> 20} MiB"
-                    raise OperationError(msg)
+                    raise TraceError(msg)
                 members = {name: archive.read(name) for name in archive.namelist()}
             manifest = members.pop(MANIFEST)
             told = json.loads(manifest)
@@ -96,22 +101,22 @@ class Collected:
             about, missing, trace = (json.loads(members.pop(name)) for name in (ABOUT, MISSING, TRACE))
         except _UNREADABLE as error:
             msg = f"{path} is no export of a trace: {error}"
-            raise OperationError(msg, fix="mlops trace <request id> --export FILE writes one") from error
+            raise TraceError(msg, fix="mlops trace <request id> --export FILE writes one") from error
         return cls(about, members, missing), trace, digest(manifest)
 
 
 def _compare(path: Path, told: Mapping[str, Any], members: Mapping[str, bytes]) -> None:
     if told["format"] != FORMAT:
         msg = f"{path} has format {told['format']}, wanted {FORMAT}"
-        raise OperationError(msg)
+        raise TraceError(msg)
     wanted = told["members"]
     if others := sorted(set(wanted) ^ set(members)):
         msg = f"{path} and its manifest differ about {', '.join(others)}"
-        raise OperationError(msg, fix="fetch it again from whoever exported it")
+        raise TraceError(msg, fix="fetch it again from whoever exported it")
     for name, content in members.items():
         if digest(content) != wanted[name]:
             msg = f"{name} in {path} is {digest(content)}, its manifest says {wanted[name]}"
-            raise OperationError(msg, fix="fetch it again from whoever exported it")
+            raise TraceError(msg, fix="fetch it again from whoever exported it")
 
 
 def _text(value: Any) -> bytes:
