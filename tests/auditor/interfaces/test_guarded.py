@@ -128,7 +128,7 @@ def test_compressed_answers_are_read_though_not_asked_for(encoding: str, pack: C
 
 @pytest.mark.parametrize(
     ("encoding", "body"),
-    [("br", b"x"), ("gzip", b"no gzip"), ("gzip", gzip.compress(b"x" * 1000)[:-9]), ("gzip, gzip", b"")],
+    [("br", b"x"), ("gzip", b"no gzip"), ("gzip", gzip.compress(b"x" * 1000, mtime=0)[:-9]), ("gzip, gzip", b"")],
 )
 def test_broken_compression_is_an_error(encoding: str, body: bytes) -> None:
     headers = {"Content-Type": "application/json", "Content-Encoding": encoding}
