@@ -223,13 +223,12 @@ def running(folder: Path, api: ApiServer) -> Iterator[Platform]:
 
 
 def until(gate: Gate, condition: Any) -> None:
-    """Let the gate look until something holds."""
+    """Let the gate look until something holds; a busy machine may keep an answer from it once or twice."""
 
     def looked() -> bool:
-        assert gate.poll()
-        return bool(condition())
+        return gate.poll() and bool(condition())
 
-    wait_for(looked, 60, lambda: json.dumps(list(gate.models.values()), indent=1))
+    wait_for(looked, 240, lambda: json.dumps(list(gate.models.values()), indent=1))
 
 
 @pytest.mark.timeout(600)
@@ -271,7 +270,7 @@ def test_an_unfair_version_is_rolled_back_and_the_record_says_why(tmp_path: Path
 
         # A process that starts anew knows and does the same.
         again = platform.gate()
-        assert again.poll()
+        wait_for(again.poll, 60)
         assert [each.id for each in again.decisions()] == made
         assert platform.served == "1"
 
@@ -284,7 +283,7 @@ def test_an_unfair_version_is_rolled_back_and_the_record_says_why(tmp_path: Path
         api.stop_api_server()
         assert not again.poll()
         api.start_api_server()
-        wait_for(again.poll, 30)
+        wait_for(again.poll, 60)
         assert [each.id for each in again.decisions()] == made
 
 
