@@ -15,8 +15,8 @@ pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def evidence(platform: Platform) -> dict[str, Any]:
-    return platform.loop()
+def evidence(closed: tuple[dict[str, Any], float]) -> dict[str, Any]:
+    return closed[0]
 
 
 def test_facts_are_asserted_and_none_is_constant(platform: Platform, evidence: dict[str, Any]) -> None:

@@ -24,8 +24,8 @@ def hops(trace: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def cluster(platform: Platform) -> Cluster:
-    assert platform.loop()["exitCode"] == 0
+def cluster(platform: Platform, closed: tuple[dict[str, Any], float]) -> Cluster:
+    assert closed[0]["exitCode"] == 0
     return Cluster(engine.kubeconfig(platform.stack))
 
 

@@ -24,8 +24,8 @@ def scenario(platform: Platform) -> Any:
     return played
 
 
-def test_the_loop_logs_watches_and_audits(platform: Platform) -> None:
-    evidence = platform.loop()
+def test_the_loop_logs_watches_and_audits(closed: tuple[dict[str, Any], float]) -> None:
+    evidence, _ = closed
     stages = {stage["name"]: stage["summary"] for stage in evidence["stages"]}
     assert {"log", "watch", "audit"} <= stages.keys()
     assert not [
