@@ -18,8 +18,9 @@ __all__ = ["Counts", "Monitoring"]
 
 METRIC = "model_request_seconds"
 
-CONFIGURATION_SECONDS = 120.0
-"""A new monitor reaches Prometheus through a mounted Secret, which the kubelet refreshes about once a minute."""
+CONFIGURATION_SECONDS = 300.0
+"""A new monitor reaches Prometheus through a mounted Secret: the kubelet refreshes it within a minute or two, and the
+reloader looks at it every three minutes."""
 
 SCRAPE_SECONDS = 45.0
 """A counter that has changed is scraped within this time; the interval is 5 s by default."""

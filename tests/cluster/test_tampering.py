@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.platform import Platform, wait_for
+from tests.support.platform import CONFIGURED, Platform, wait_for
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900), pytest.mark.usefixtures("closed")]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500), pytest.mark.usefixtures("closed")]
 
 PROMETHEUS = "/api/v1/namespaces/prometheus/services/prometheus:9090/proxy/api/v1"
 
@@ -46,12 +46,12 @@ def test_a_label_that_is_dropped_is_noticed(platform: Platform) -> None:
     nameless = 'model_request_seconds_count{model_version=""}'
     rule = {"action": "labeldrop", "regex": "model_version"}
     with relabelled(platform, "podmonitor/predictors", "models", rule):
-        wait_for(lambda: bool(query(platform, nameless)), seconds=240, what="Prometheus dropping the label")
+        wait_for(lambda: bool(query(platform, nameless)), seconds=CONFIGURED, what="Prometheus dropping the label")
         failed = platform.loop("--verify-only", check=False)
     assert failed["exitCode"] == 1
     assert failed["failure"]["stage"] == "monitoring"
     assert "Prometheus {}" in failed["failure"]["reason"]
-    wait_for(lambda: not query(platform, nameless), seconds=240, what="Prometheus keeping the label again")
+    wait_for(lambda: not query(platform, nameless), seconds=CONFIGURED, what="Prometheus keeping the label again")
     assert platform.loop("--verify-only")["exitCode"] == 0
 
 
@@ -64,13 +64,13 @@ def test_a_metric_that_is_renamed_is_noticed(platform: Platform) -> None:
         "replacement": renamed,
     }
     with relabelled(platform, "servicemonitor/model-monitor", "model-monitor", rule):
-        wait_for(lambda: bool(query(platform, renamed)), seconds=240, what="Prometheus renaming the metric")
+        wait_for(lambda: bool(query(platform, renamed)), seconds=CONFIGURED, what="Prometheus renaming the metric")
         failed = platform.loop(check=False)
     assert failed["exitCode"] == 1
     assert failed["failure"]["stage"] == "watch"
     assert "has model_window_labelled_rows{" in failed["failure"]["reason"]
     assert "None" in failed["failure"]["reason"]
-    wait_for(lambda: not query(platform, renamed), seconds=240, what="Prometheus naming the metric as it is")
+    wait_for(lambda: not query(platform, renamed), seconds=CONFIGURED, what="Prometheus naming the metric as it is")
 
 
 def test_a_threshold_that_was_edited_is_found_recorded_and_repaired(platform: Platform) -> None:

@@ -14,7 +14,11 @@ from typing import Any
 
 from components._core import paths
 
-__all__ = ["Platform", "run", "wait_for"]
+__all__ = ["CONFIGURED", "Platform", "run", "wait_for"]
+
+CONFIGURED = 420.0
+"""Seconds within which Prometheus has a changed monitor: the kubelet refreshes what is mounted within a minute or two,
+and the reloader looks at it every three minutes."""
 
 MLOPS = str(Path(sys.executable).with_name("mlops"))
 
