@@ -55,8 +55,8 @@ def test_a_prediction_is_traced_to_the_state_of_then(platform: Platform, tmp_pat
     request = last_request(platform)["request_id"]
     then = traced(platform, request)
     try:
-        assert platform.loop()["exitCode"] == 0
         apply_change(platform, tmp_path)
+        assert platform.loop()["exitCode"] == 0
         export = tmp_path / "decision.zip"
         later = traced(platform, request, "--export", str(export))
         now = traced(platform, last_request(platform)["request_id"])
