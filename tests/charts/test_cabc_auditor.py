@@ -14,6 +14,7 @@ import yaml
 
 from components.cabc_auditor import chart
 from components.cabc_auditor.objects import NAME
+from tests.support import auditor_plans
 from tests.support.apiserver import ApiServer, running_api_server
 from tests.support.plans import Plan, planned
 
@@ -22,15 +23,10 @@ pytestmark = pytest.mark.timeout(1200)  # Helm is built when it is not there yet
 NAMESPACE = "cabc-auditor"
 
 FORM = {
-    "postgres": {},
-    "objectStore": {},
-    "mlflow": {},
-    "kserve": {},
-    "prometheus": {},
+    **auditor_plans.FORM,
     "predictionLog": {},
     "cabcAuditor": {
-        "specifications": {"loans": "auditor/src/cabc/templates/eu-ai-act-high-risk/specification.yaml"},
-        "documents": ["SECURITY.md"],
+        **auditor_plans.FORM["cabcAuditor"],
         "namespaces": ["credit"],
         "connections": {"lake": {"kind": "rest", "url": "https://lake.example.org"}},
         "retention": {"evidence": 400},

@@ -9,6 +9,7 @@ from typing import Any
 from google.protobuf import struct_pb2
 
 from mlops.plugins.kubernetes_provider import kinds
+from mlops.plugins.kubernetes_provider.applying import dry_run
 from mlops.plugins.kubernetes_provider.context import Context
 from mlops.plugins.kubernetes_provider.errors import (
     ApiError,
@@ -19,10 +20,9 @@ from mlops.plugins.kubernetes_provider.errors import (
 )
 from mlops.plugins.kubernetes_provider.inputs import is_crd, normalize
 from mlops.plugins.kubernetes_provider.names import field_manager
-from mlops.plugins.kubernetes_provider.objects import Kind, dig, drop, kind_of, parse_identity
+from mlops.plugins.kubernetes_provider.objects import Kind, dig, drop, kind_of, name_of, parse_identity
 from mlops.plugins.kubernetes_provider.state import FIELD_MANAGER, INITIAL_API_VERSION, checkpoint, prune
 from mlops.plugins.kubernetes_provider.wire import Values, decode, mark_secrets, plain
-from mlops.plugins.kubernetes_provider.writing import apply
 
 __all__ = ["Reading", "Stored", "read"]
 
@@ -116,27 +116,21 @@ def _reading(context: Context, stored: Stored, live: dict[str, Any]) -> Reading:
     old_inputs = normalize(plain(stored.inputs))
     known = _all_inputs(live) if stored.imported else old_inputs
     manager = field_manager(stored.head, known, server_side_apply=context.settings.server_side_apply)
-    live_inputs = normalize(known if stored.imported else _spoken_of(context, stored.id, live, known, manager))
+    live_inputs = normalize(known if stored.imported else _spoken_of(context, stored, live, known))
     version = str(stored.head.get(INITIAL_API_VERSION, live_inputs["apiVersion"]))
     outputs = checkpoint(live_inputs, live, stored.inputs, initial_api_version=version, manager=manager)
     return Reading(stored.id, outputs, mark_secrets(live_inputs, stored.inputs))
 
 
-def _spoken_of(
-    context: Context, resource_id: str, live: dict[str, Any], inputs: dict[str, Any], manager: str
-) -> dict[str, Any]:
+def _spoken_of(context: Context, stored: Stored, live: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
     """Return the part of the live object that the inputs speak of, with what an apply of them would take away."""
     if not context.settings.server_side_apply or is_crd(live) or dig(live, "metadata", "deletionTimestamp"):
         return dict(prune(live, inputs))
-    namespace, name = parse_identity(resource_id)
-    place = {"name": name} | ({"namespace": namespace} if namespace else {})
-    wanted = {**inputs, "metadata": {**inputs.get("metadata", {}), **place}}
+    named = {**inputs, "metadata": {**inputs.get("metadata", {}), "name": name_of(live)}}
     try:
-        resource = context.client.resource(kind_of(live))
-        applied = apply(context, resource, context.placed(resource, wanted), manager, force=True, dry=True)
+        return dict(prune(live, inputs, dry_run(context, plain(stored.head), named)))
     except (ApiError, NoSuchKindError, UnreachableError):
         return dict(prune(live, inputs))  # what the inputs name is compared all the same
-    return dict(prune(live, inputs, applied))
 
 
 def _live(context: Context, kind: Kind, resource_id: str) -> dict[str, Any] | None:

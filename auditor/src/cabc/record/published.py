@@ -11,7 +11,7 @@ from cabc.record.leases import is_held
 from cabc.record.reading import Reader
 from cabc.record.types import Publication
 
-__all__ = ["PURPOSE", "differing", "settled"]
+__all__ = ["PURPOSE", "differing", "files_of", "settled"]
 
 PURPOSE = "publish"
 """Purpose of the lease that a publisher holds from its first file until its files are recorded."""
@@ -32,7 +32,7 @@ def settled(
     """
     end = time.monotonic() + patience
     while True:
-        files = {name: _read(folder, publication.subject, name) for name in sorted(publication.files)}
+        files = files_of(folder, publication)
         if not differing(publication, files) or time.monotonic() > end:
             return publication, files
         # In this order: whoever lets go of the lease has recorded before.
@@ -42,6 +42,11 @@ def settled(
             return publication, files
         publication = last
         time.sleep(_PAUSE)
+
+
+def files_of(folder: Path, publication: Publication) -> dict[str, bytes | str]:
+    """Return each file's bytes as they are now, or why it has none."""
+    return {name: _read(folder, publication.subject, name) for name in sorted(publication.files)}
 
 
 def differing(publication: Publication, files: Mapping[str, bytes | str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from cabc.engine.history import stored_document
 from cabc.errors import CabcError
 from cabc.record.canonical import digest
 from cabc.record.chain import draft
-from cabc.record.published import PURPOSE
+from cabc.record.published import PURPOSE, differing, files_of
 from cabc.record.store import Record
 from cabc.record.types import Publication
 from cabc.report.badge import badge_json, badge_svg
@@ -81,12 +81,7 @@ def publish(
 
 def changed_files(publication: Publication, folder: Path) -> list[str]:
     """Return the published files that are missing or differ from what was recorded."""
-    changed = []
-    for name, wanted in publication.files.items():
-        file = folder / publication.subject / name
-        if not file.is_file() or digest(file.read_bytes()) != wanted:
-            changed.append(name)
-    return changed
+    return list(differing(publication, files_of(folder, publication)))
 
 
 def _status(public: ReportView, keys: Signer) -> Iterator[tuple[str, bytes]]:
