@@ -25,7 +25,7 @@ MOST_WAITING = 800
 PATIENCE = 30.0
 """Seconds that the last answers may take."""
 
-KEPT_UP = 0.97
+KEPT_UP = 0.99
 """A server that answers this share of the rate it is asked at keeps up; the rest is the noise of a short step."""
 
 
