@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from mlops import engine
+from mlops.dash import prometheus
+from mlops.loop.cluster import Cluster
 from tests.support.platform import Platform
 
 
@@ -30,3 +33,16 @@ def platform(request: pytest.FixtureRequest) -> Iterator[Platform]:
 def closed(platform: Platform) -> tuple[dict[str, Any], float]:
     """Give the evidence of the first loop of the session, and when it had closed: from then on a model is served."""
     return platform.loop(), time.time()
+
+
+@pytest.fixture(scope="session")
+def cluster(platform: Platform) -> Cluster:
+    """Give what asks services through the API server."""
+    return Cluster(engine.kubeconfig(platform.stack))
+
+
+@pytest.fixture(scope="session")
+def source(cluster: Cluster, closed: tuple[dict[str, Any], float]) -> prometheus.Prometheus:
+    """Give the platform's Prometheus, which knows a model that is served."""
+    assert closed[0]["exitCode"] == 0
+    return prometheus.in_cluster(cluster)

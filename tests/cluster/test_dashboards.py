@@ -14,7 +14,6 @@ from pydantic.alias_generators import to_camel
 from components._core.rules import Alert, rules_of_components
 from components.grafana.dashboards import DASHBOARDS
 from mlops import engine
-from mlops.dash import prometheus
 from mlops.dash.prometheus import Prometheus
 from mlops.loop.cluster import Cluster
 from tests.support.platform import Platform, wait_for
@@ -35,17 +34,6 @@ EMPTY = {
 
 ALWAYS_FIRING = {"Watchdog"}
 """It shows that rules are evaluated at all."""
-
-
-@pytest.fixture(scope="module")
-def evidence(closed: tuple[dict[str, Any], float]) -> dict[str, Any]:
-    return closed[0]
-
-
-@pytest.fixture(scope="module")
-def source(platform: Platform, evidence: dict[str, Any]) -> Prometheus:
-    assert evidence["exitCode"] == 0
-    return prometheus.in_cluster(Cluster(engine.kubeconfig(platform.stack)))
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +82,9 @@ RULES = {
 
 
 @pytest.fixture(scope="module")
-def installed(platform: Platform, evidence: dict[str, Any]) -> set[str]:
+def installed(platform: Platform, closed: tuple[dict[str, Any], float]) -> set[str]:
     """Give the order form's keys of what is deployed."""
-    assert evidence["exitCode"] == 0
+    assert closed[0]["exitCode"] == 0
     return set(engine.outputs(platform.stack))
 
 
@@ -199,13 +187,12 @@ def test_page_of_the_live_platform(platform: Platform, source: Prometheus, tmp_p
     assert file.read_text().count("<article") == sum(1 for each in DASHBOARDS.values() for _ in each.panels())
 
 
-def test_grafana_says_why_it_is_not_there_or_shows_every_dashboard(platform: Platform) -> None:
+def test_grafana_says_why_it_is_not_there_or_shows_every_dashboard(platform: Platform, cluster: Cluster) -> None:
     told = engine.outputs(platform.stack)["grafana"]
     if "leftOut" in told:
         assert "mlops dash" in told["leftOut"]
         assert not platform.kubectl_json("get", "pods", "-n", "grafana")["items"]
         return
-    cluster = Cluster(engine.kubeconfig(platform.stack))
     health = cluster.ask(told["url"], "/api/health")
     assert health.good, health.text
     secret = platform.kubectl_json("get", "secret", "grafana-admin", "-n", "grafana")

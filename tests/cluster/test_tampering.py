@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from mlops.dash.prometheus import Prometheus
 from tests.support.platform import CONFIGURED, Platform, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500), pytest.mark.usefixtures("closed")]
 
-PROMETHEUS = "/api/v1/namespaces/prometheus/services/prometheus:9090/proxy/api/v1"
 
-
-def query(platform: Platform, expression: str) -> list[dict[str, Any]]:
-    """Return what Prometheus answers, by the API server's proxy; kubectl takes no special characters in a path."""
-    quoted = "".join(char if char.isalnum() else f"%{ord(char):02X}" for char in expression)
-    answer = json.loads(platform.kubectl("get", "--raw", f"{PROMETHEUS}/query?query={quoted}").stdout)
-    result: list[dict[str, Any]] = answer["data"]["result"]
-    return result
+def now(source: Prometheus, expression: str) -> list[dict[str, Any]]:
+    """Return the series that there are."""
+    return source.now(expression, time.time())
 
 
 @contextmanager
@@ -42,20 +39,20 @@ def relabelled(platform: Platform, monitor: str, namespace: str, rule: dict[str,
     assert after == before
 
 
-def test_a_label_that_is_dropped_is_noticed(platform: Platform) -> None:
+def test_a_label_that_is_dropped_is_noticed(platform: Platform, source: Prometheus) -> None:
     nameless = 'model_request_seconds_count{model_version=""}'
     rule = {"action": "labeldrop", "regex": "model_version"}
     with relabelled(platform, "podmonitor/predictors", "models", rule):
-        wait_for(lambda: bool(query(platform, nameless)), seconds=CONFIGURED, what="Prometheus dropping the label")
+        wait_for(lambda: bool(now(source, nameless)), seconds=CONFIGURED, what="Prometheus dropping the label")
         failed = platform.loop("--verify-only", check=False)
     assert failed["exitCode"] == 1
     assert failed["failure"]["stage"] == "monitoring"
     assert "Prometheus {}" in failed["failure"]["reason"]
-    wait_for(lambda: not query(platform, nameless), seconds=CONFIGURED, what="Prometheus keeping the label again")
+    wait_for(lambda: not now(source, nameless), seconds=CONFIGURED, what="Prometheus keeping the label again")
     assert platform.loop("--verify-only")["exitCode"] == 0
 
 
-def test_a_metric_that_is_renamed_is_noticed(platform: Platform) -> None:
+def test_a_metric_that_is_renamed_is_noticed(platform: Platform, source: Prometheus) -> None:
     renamed = "model_window_rows_that_were_labelled"
     rule = {
         "sourceLabels": ["__name__"],
@@ -64,13 +61,13 @@ def test_a_metric_that_is_renamed_is_noticed(platform: Platform) -> None:
         "replacement": renamed,
     }
     with relabelled(platform, "servicemonitor/model-monitor", "model-monitor", rule):
-        wait_for(lambda: bool(query(platform, renamed)), seconds=CONFIGURED, what="Prometheus renaming the metric")
+        wait_for(lambda: bool(now(source, renamed)), seconds=CONFIGURED, what="Prometheus renaming the metric")
         failed = platform.loop(check=False)
     assert failed["exitCode"] == 1
     assert failed["failure"]["stage"] == "watch"
     assert "has model_window_labelled_rows{" in failed["failure"]["reason"]
     assert "None" in failed["failure"]["reason"]
-    wait_for(lambda: not query(platform, renamed), seconds=CONFIGURED, what="Prometheus naming the metric as it is")
+    wait_for(lambda: not now(source, renamed), seconds=CONFIGURED, what="Prometheus naming the metric as it is")
 
 
 def test_a_threshold_that_was_edited_is_found_recorded_and_repaired(platform: Platform) -> None:
@@ -132,7 +129,7 @@ def verified(platform: Platform, name: str) -> str:
     return "Failed" if "Failed" in ended else "Complete"
 
 
-def test_a_piece_of_evidence_that_was_deleted_is_noticed(platform: Platform, piece: str) -> None:
+def test_a_piece_of_evidence_that_was_deleted_is_noticed(platform: Platform, source: Prometheus, piece: str) -> None:
     assert verified(platform, "cabc-auditor-verify-before") == "Complete"
     sql(platform, f"DELETE FROM evidence WHERE digest = '{piece}'")  # noqa: S608 (a digest)
     try:
@@ -140,7 +137,7 @@ def test_a_piece_of_evidence_that_was_deleted_is_noticed(platform: Platform, pie
         log = platform.kubectl("logs", "job/cabc-auditor-verify-after", "-n", "cabc-auditor").stdout
         assert piece in log
         alert = 'ALERTS{alertname="AuditRecordBroken",alertstate="firing"}'
-        wait_for(lambda: bool(query(platform, alert)), seconds=120, what="alert AuditRecordBroken")
+        wait_for(lambda: bool(now(source, alert)), seconds=120, what="alert AuditRecordBroken")
     finally:
         for name in ("before", "after"):
             platform.kubectl("delete", "job", f"cabc-auditor-verify-{name}", "-n", "cabc-auditor", "--wait=true")

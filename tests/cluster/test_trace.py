@@ -10,16 +10,17 @@ import pytest
 import yaml
 
 from components._core import paths
+from mlops.loop.cluster import Cluster
 from tests.support.platform import Platform
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
-REQUESTS = "/api/v1/namespaces/prediction-log/services/prediction-log:8080/proxy/v1/requests"
+LOG = "http://prediction-log.prediction-log.svc:8080"
 
 
-def last_request(platform: Platform) -> dict[str, Any]:
+def last_request(cluster: Cluster) -> dict[str, Any]:
     """Return the last answered request that the prediction log knows."""
-    answered = json.loads(platform.kubectl("get", "--raw", REQUESTS).stdout)
+    answered = cluster.ask(LOG, "/v1/requests").json()
     found: dict[str, Any] = next(each for each in answered if each["status"] == 200)
     return found
 
@@ -50,16 +51,16 @@ def apply_change(platform: Platform, folder: Path) -> None:
     platform.mlops("evidence", "record", "--stack", platform.stack)
 
 
-def test_a_prediction_is_traced_to_the_state_of_then(platform: Platform, tmp_path: Path) -> None:
+def test_a_prediction_is_traced_to_the_state_of_then(platform: Platform, cluster: Cluster, tmp_path: Path) -> None:
     assert platform.loop()["exitCode"] == 0
-    request = last_request(platform)["request_id"]
+    request = last_request(cluster)["request_id"]
     then = traced(platform, request)
     try:
         apply_change(platform, tmp_path)
         assert platform.loop()["exitCode"] == 0
         export = tmp_path / "decision.zip"
         later = traced(platform, request, "--export", str(export))
-        now = traced(platform, last_request(platform)["request_id"])
+        now = traced(platform, last_request(cluster)["request_id"])
     finally:
         platform.pulumi("up", "--yes", "--skip-preview")
     # What was in force then is told, not what is in force now; a label that came since is the only news.

@@ -58,6 +58,12 @@ class Listener(ThreadingHTTPServer):
         """A test ended before its answer."""
 
 
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who watches one event need not wait until it has company."""
+    monkeypatch.setattr(event_sender, "PAUSE", 0.05)
+
+
 @pytest.fixture
 def log() -> Iterator[Log]:
     state = Log()
@@ -137,6 +143,7 @@ def test_an_answer_is_told_with_its_question(client: httpx.Client, log: Log, pat
         ({"Ce-Id": "", "X-Request-Id": "b-1"}, "b-1"),
         ({"Ce-Id": "two words"}, None),
         ({"Ce-Id": "x" * 200}, "x" * 200),
+        ({"Ce-Id": 'a"b\\c/{d}'}, 'a"b\\c/{d}'),
         ({"Ce-Id": "x" * 201}, None),
         ({"Ce-Id": b"\xc3\xa4"}, None),
         ({}, None),
@@ -231,6 +238,43 @@ def test_no_answer_waits_for_a_log_that_hangs(client: httpx.Client, log: Log) ->
     # What came meanwhile goes together.
     assert len(log.batches) == 2
     assert [event["id"] for event in log.events] == ["first", "first", *(each for each in ids for _ in range(2))]
+
+
+def test_events_wait_for_company(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each message costs the answers that come due meanwhile, so there are few; a server that stops sends at once."""
+    monkeypatch.setattr(event_sender, "PAUSE", 600)
+    with served(log.url) as client:
+        for number in range(10):
+            client.post(PREDICT, json=ask(), headers={"Ce-Id": f"a-{number}"})
+        assert log.batches == []
+    assert [len(batch) for batch in log.batches] == [20]
+
+
+def test_a_full_batch_does_not_wait(client: httpx.Client, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_sender, "PAUSE", 600)
+    monkeypatch.setattr(event_sender, "BATCH", 10)
+    for number in range(24):
+        client.post(PREDICT, json=ask(), headers={"Ce-Id": f"a-{number}"})
+    until(lambda: len(log.events) >= 40)
+    client.post(PREDICT, json=ask(), headers={"Ce-Id": "last"})
+    until(lambda: len(log.events) == 50)
+    assert {len(batch) for batch in log.batches} == {10}
+
+
+def test_a_full_batch_waits_for_a_log_that_is_busy(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes meanwhile is no reason to ask it again; that the server is to stop is one."""
+    monkeypatch.setattr(event_sender, "RETRY", 600)
+    monkeypatch.setattr(event_sender, "BATCH", 10)
+    log.status = lambda _: 200 if log.refusals else 503
+    with served(log.url) as client:
+        for number in range(5):
+            client.post(PREDICT, json=ask(), headers={"Ce-Id": f"a-{number}"})
+        until(lambda: log.refusals)
+        for number in range(5, 50):
+            client.post(PREDICT, json=ask(), headers={"Ce-Id": f"a-{number}"})
+        assert log.batches == []
+    assert log.refusals == [10]
+    assert len(log.events) == 100
 
 
 def test_a_log_that_is_away_misses_nothing() -> None:

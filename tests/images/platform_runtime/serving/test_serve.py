@@ -181,3 +181,23 @@ def test_a_server_that_drains_has_told_the_log(server: Server) -> None:
     httpx.get(f"{server.url}/drain", timeout=60).raise_for_status()
     assert len(server.events) == 40
     server.process.kill()
+
+
+def test_no_collection_goes_through_what_was_loaded(folder: Path) -> None:
+    """It would keep every answer waiting for as long as that takes."""
+    program = (
+        "import gc, sys\n"
+        "from kserve import model_server\n"
+        "from platform_runtime import serve\n"
+        "model_server.ModelServer.start = lambda *_: print(gc.get_freeze_count(), len(gc.get_objects()))\n"
+        "sys.exit(serve.main(sys.argv[1:]))\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", program, "--model_name=ratio", f"--model_dir={folder}"],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    kept, looked_at = map(int, found.stdout.split()[-2:])
+    assert kept > 100 * looked_at
