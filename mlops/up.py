@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from components._core import images, paths, plan
+from components._core import files, images, paths, plan
 from components._core.sources import Source
 from mlops import console, doctor, engine, evidence, runs, status, validate
 from mlops.errors import OperationError, UsageError
@@ -106,12 +106,7 @@ def _deploy(stack: engine.Stack) -> None:
 def write_kubeconfig(stack: engine.Stack) -> Path:
     """Keep the way to a stack's cluster where `mlops env` points kubectl to; only its owner can read it."""
     file = kubeconfig_file(stack.name)
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    partial = file.with_suffix(f".{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as sink:
-        sink.write(stack.kubeconfig())
-    partial.rename(file)
+    files.write(file, stack.kubeconfig(), mode=0o600)
     return file
 
 

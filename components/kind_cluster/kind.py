@@ -26,7 +26,7 @@ import pulumi
 from pulumi import dynamic
 
 from components._core import engine as engines
-from components._core import images, paths
+from components._core import files, images, paths
 from components._core.engine import EngineError
 from components.kind_cluster.command import reason, run
 from components.kind_cluster.nodes import Node, Nodes
@@ -71,11 +71,8 @@ class Marker:
 
     def write(self, cluster: str) -> None:
         """Write the marker, whole or not at all."""
-        file = self.file(cluster)
-        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        partial = file.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(asdict(self)))
-        partial.rename(file)
+        # All images of a cluster that go into it beside each other say that it is recorded.
+        files.write(self.file(cluster), json.dumps(asdict(self)), mode=0o600)
 
     @property
     def alive(self) -> bool:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from components._core import paths
+from components._core import files, paths
 from mlops.errors import OperationError
 
 __all__ = ["Blob", "Store", "Stored"]
@@ -207,16 +207,13 @@ class Store:
         return blob
 
     def _write_entry(self, stored: Stored) -> None:
-        self._index.mkdir(parents=True, exist_ok=True)
         entry = {
             "reference": stored.reference,
             "manifest": vars(stored.manifest),
             "config": vars(stored.config),
             "layers": [vars(layer) for layer in stored.layers],
         }
-        partial = self._index / f".partial-{os.getpid()}"
-        partial.write_text(json.dumps(entry, indent=1))
-        partial.rename(self._entry(stored.reference))
+        files.write(self._entry(stored.reference), json.dumps(entry, indent=1))
 
     def _entry(self, reference: str) -> Path:
         name, _, tag = reference.rpartition("/")[2].partition(":")

@@ -10,7 +10,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from components._core import paths
+from components._core import files, paths
 from components._core.artefacts import ArtefactError, GoModule
 from components._core.sources import Source
 from mlops.errors import OperationError
@@ -210,10 +210,7 @@ def _launcher(file: Path, plugin: str, environment: PluginEnvironment) -> None:
     )
     if file.exists() and file.read_text(errors="replace") == text:
         return
-    partial = file.with_name(f"{file.name}.{os.getpid()}.partial")
-    partial.write_text(text)
-    partial.chmod(0o755)
-    partial.rename(file)
+    files.write(file, text, mode=0o755)
 
 
 def _script(file: Path, text: str) -> None:

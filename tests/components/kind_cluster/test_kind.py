@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import psutil
@@ -43,6 +44,13 @@ def test_nothing_is_left_of_a_removed_cluster(kind: Kind, paper: PaperEngine) ->
     left = paper.state
     assert (left["containers"], left["volumes"], left["networks"]) == ({}, {}, [])
     assert Marker.read("trial") is None
+
+
+def test_images_that_go_in_at_once_may_all_say_that_the_cluster_is_recorded() -> None:
+    marker = Marker("creation", NODE, "backend", 1, recorded=True)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda _: marker.write("trial"), range(400)))
+    assert Marker.read("trial") == marker
 
 
 def test_network_stays_while_another_cluster_uses_it(kind: Kind, paper: PaperEngine) -> None:
