@@ -7,13 +7,12 @@ from typing import Any
 
 import pytest
 
-from mlops import engine
 from mlops.loop import places
 from mlops.loop.auditor import Auditor
 from mlops.loop.cluster import Cluster
 from tests.support.platform import Platform
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900), pytest.mark.usefixtures("closed")]
 
 ITS_OWN = {"link"}
 """What each way may say in its own words: whoever reads in the auditor's pages is there already."""
@@ -21,12 +20,6 @@ ITS_OWN = {"link"}
 
 def hops(trace: dict[str, Any]) -> list[dict[str, Any]]:
     return [{key: value for key, value in hop.items() if key not in ITS_OWN} for hop in trace["hops"]]
-
-
-@pytest.fixture(scope="module")
-def cluster(platform: Platform, closed: tuple[dict[str, Any], float]) -> Cluster:
-    assert closed[0]["exitCode"] == 0
-    return Cluster(engine.kubeconfig(platform.stack))
 
 
 def test_the_auditor_and_the_command_tell_the_same(platform: Platform, cluster: Cluster) -> None:
