@@ -224,6 +224,8 @@ def cluster_config(node_image: str) -> dict[str, Any]:
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         # Machines with cgroup v1 are refused by default since Kubernetes 1.35.
         "failCgroupV1": False,
+        # How late a pod sees a changed ConfigMap or Secret, and Prometheus a changed monitor: a minute by default.
+        "syncFrequency": "15s",
     }
     return {
         "kind": "Cluster",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.platform import CONFIGURED, Platform, wait_for
+from tests.support.platform import Platform
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
@@ -107,7 +107,7 @@ def monitor(platform: Platform, evidence: dict[str, Any]) -> Iterator[str]:
         yield "predictors"
     finally:
         platform.pulumi("up", "--yes", "--skip-preview")
-        wait_for(lambda: scraped(platform), seconds=CONFIGURED, what="Prometheus reading the model server again")
+        platform.wait_for_monitors(lambda: scraped(platform), what="Prometheus reading the model server again")
     assert platform.loop("--verify-only")["exitCode"] == 0
 
 
@@ -135,5 +135,5 @@ def test_predictions_nobody_scrapes_are_noticed(platform: Platform, monitor: str
         found = failure(platform, *options)
         assert (found["stage"], found["object"]) == ("monitoring", "PodMonitor models/predictors")
         assert "nobody/has-this" in found["reason"]
-    wait_for(lambda: not scraped(platform), seconds=CONFIGURED, what="Prometheus forgetting the target")
+    platform.wait_for_monitors(lambda: not scraped(platform), what="Prometheus forgetting the target")
     assert failure(platform)["stage"] == "monitoring"

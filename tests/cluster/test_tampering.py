@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mlops.dash.prometheus import Prometheus
-from tests.support.platform import CONFIGURED, Platform, wait_for
+from tests.support.platform import Platform, wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500), pytest.mark.usefixtures("closed")]
 
@@ -43,12 +43,12 @@ def test_a_label_that_is_dropped_is_noticed(platform: Platform, source: Promethe
     nameless = 'model_request_seconds_count{model_version=""}'
     rule = {"action": "labeldrop", "regex": "model_version"}
     with relabelled(platform, "podmonitor/predictors", "models", rule):
-        wait_for(lambda: bool(now(source, nameless)), seconds=CONFIGURED, what="Prometheus dropping the label")
+        platform.wait_for_monitors(lambda: bool(now(source, nameless)), what="Prometheus dropping the label")
         failed = platform.loop("--verify-only", check=False)
     assert failed["exitCode"] == 1
     assert failed["failure"]["stage"] == "monitoring"
     assert "Prometheus {}" in failed["failure"]["reason"]
-    wait_for(lambda: not now(source, nameless), seconds=CONFIGURED, what="Prometheus keeping the label again")
+    platform.wait_for_monitors(lambda: not now(source, nameless), what="Prometheus keeping the label again")
     assert platform.loop("--verify-only")["exitCode"] == 0
 
 
@@ -61,13 +61,13 @@ def test_a_metric_that_is_renamed_is_noticed(platform: Platform, source: Prometh
         "replacement": renamed,
     }
     with relabelled(platform, "servicemonitor/model-monitor", "model-monitor", rule):
-        wait_for(lambda: bool(now(source, renamed)), seconds=CONFIGURED, what="Prometheus renaming the metric")
+        platform.wait_for_monitors(lambda: bool(now(source, renamed)), what="Prometheus renaming the metric")
         failed = platform.loop(check=False)
     assert failed["exitCode"] == 1
     assert failed["failure"]["stage"] == "watch"
     assert "has model_window_labelled_rows{" in failed["failure"]["reason"]
     assert "None" in failed["failure"]["reason"]
-    wait_for(lambda: not now(source, renamed), seconds=CONFIGURED, what="Prometheus naming the metric as it is")
+    platform.wait_for_monitors(lambda: not now(source, renamed), what="Prometheus naming the metric as it is")
 
 
 def test_a_threshold_that_was_edited_is_found_recorded_and_repaired(platform: Platform) -> None:

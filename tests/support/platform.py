@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,11 +15,10 @@ from typing import Any
 
 from components._core import paths
 
-__all__ = ["CONFIGURED", "Platform", "run", "wait_for"]
+__all__ = ["Platform", "run", "wait_for"]
 
 CONFIGURED = 420.0
-"""Seconds within which Prometheus has a changed monitor: the kubelet refreshes what is mounted within a minute or two,
-and the reloader looks at it every three minutes."""
+"""Seconds within which Prometheus has a changed monitor, when nothing makes it look: see `wait_for_monitors`."""
 
 MLOPS = str(Path(sys.executable).with_name("mlops"))
 
@@ -71,6 +71,34 @@ class Platform:
         evidence: dict[str, Any] = json.loads(done.stdout)
         evidence["exitCode"] = done.returncode
         return evidence
+
+    def wait_for_monitors(self, condition: Callable[[], bool], *, what: str) -> None:
+        """Ask until something holds that follows from a changed monitor.
+
+        The reloader beside Prometheus (Thanos 0.39) loses sight of the configuration when it changes first, and looks
+        every three minutes from then on; the folder of rules it goes on watching. So a rule comes and goes meanwhile.
+        """
+        rule = {
+            "apiVersion": "monitoring.coreos.com/v1",
+            "kind": "PrometheusRule",
+            "metadata": {
+                "name": "look",
+                "namespace": "prometheus",
+                "labels": {"app.kubernetes.io/part-of": paths.APPLICATION},
+            },
+            # Another one each time: what came and went between two looks of the kubelet changes no file.
+            "spec": {
+                "groups": [{"name": "look", "rules": [{"record": "test:look", "expr": f"vector({time.time()})"}]}]
+            },
+        }
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            json.dump(rule, file)
+            file.flush()
+            self.kubectl("apply", "-f", file.name)
+        try:
+            wait_for(condition, seconds=CONFIGURED, what=what)
+        finally:
+            self.kubectl("delete", "prometheusrule", "look", "-n", "prometheus")
 
     def forget(self) -> None:
         """Drop the kubeconfig, which a new cluster makes stale."""

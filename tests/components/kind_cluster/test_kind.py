@@ -174,7 +174,8 @@ def test_only_our_own_node_image_goes_without_the_network_of_kind() -> None:
     ours = cluster_config("localhost/oss-mlops-platform/node:1")
     assert ours["networking"] == {"disableDefaultCNI": True}
     assert cluster_config(IMAGE)["networking"] == {"disableDefaultCNI": False}
-    assert json.loads(ours["kubeadmConfigPatches"][0])["failCgroupV1"] is False
+    kubelet = json.loads(ours["kubeadmConfigPatches"][0])
+    assert (kubelet["failCgroupV1"], kubelet["syncFrequency"]) == (False, "15s")
 
 
 def test_a_marker_is_alive_as_long_as_its_kind_runs() -> None:
