@@ -46,6 +46,7 @@ def test_nothing_is_left_of_a_removed_cluster(kind: Kind, paper: PaperEngine) ->
     assert Marker.read("trial") is None
 
 
+@pytest.mark.usefixtures("paper")
 def test_images_that_go_in_at_once_may_all_say_that_the_cluster_is_recorded() -> None:
     marker = Marker("creation", NODE, "backend", 1, recorded=True)
     with ThreadPoolExecutor(8) as threads:
