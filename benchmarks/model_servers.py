@@ -34,7 +34,7 @@ NAME = "loan-approval"
 PATH = f"/v1/models/{NAME}:predict"
 
 SETTLE = 1.3
-"""Seconds in which a model server has sent what it held back for company."""
+"""Seconds in which a model server has sent what it held back for company: `PAUSE` of its sender, and some to do it."""
 
 
 @dataclass

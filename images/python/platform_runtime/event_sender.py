@@ -45,7 +45,7 @@ server's loop however few events it has, and answers that come due meanwhile wai
 those are fewer than one answer in a hundred. It is also how much a server that is killed hard has not told yet."""
 
 BREATH = 0.05
-"""Seconds between two full batches."""
+"""Seconds between two messages where nothing waits for company."""
 
 RETRY, LONGEST_RETRY = 0.5, 10.0
 
@@ -105,8 +105,7 @@ class Sender:
             return
         self._waiting.append(event)
         self._size += len(event)
-        if self._full:
-            self._enough.set()
+        self._weigh()
         if self._task is None or self._task.done():
             self._idle.clear()
             self._task = asyncio.create_task(self._run(), name="prediction log")
@@ -114,13 +113,12 @@ class Sender:
     async def flush(self, seconds: float) -> None:
         """Send what waits now, as far as that is possible in this time."""
         self._hurry.set()
-        self._enough.set()
+        self._weigh()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._idle.wait()
         self._hurry.clear()
-        if not self._full:
-            self._enough.clear()
+        self._weigh()
 
     async def close(self, seconds: float) -> None:
         """Send what waits, as far as that is possible in this time, and nothing any more."""
@@ -130,9 +128,12 @@ class Sender:
             await asyncio.wait([self._task])
         await self._client.aclose()
 
-    @property
-    def _full(self) -> bool:
-        return len(self._waiting) >= BATCH or self._size >= BATCH_BYTES
+    def _weigh(self) -> None:
+        """Keep `_enough` what it says: a batch is full, or somebody waits for what there is."""
+        if len(self._waiting) >= BATCH or self._size >= BATCH_BYTES or self._hurry.is_set():
+            self._enough.set()
+        else:
+            self._enough.clear()
 
     def _event(self, kind: str, request_id: str, at: dt.datetime, body: bytes, status: int | None) -> bytes:
         # By hand: an encoder of dictionaries takes three times as long, for every prediction.
@@ -145,12 +146,14 @@ class Sender:
 
     async def _run(self) -> None:
         """Send until nothing waits any more."""
-        pause, most = RETRY, BATCH
-        await self._rest(PAUSE, self._enough)
+        pause, most, fresh = RETRY, BATCH, True
         while self._waiting:
+            # What a batch had no room for, and what is sent once more, has waited already.
+            await (self._rest(PAUSE, self._enough) if fresh else asyncio.sleep(BREATH))
             batch = self._batch(most)
-            cut = len(batch) < len(self._waiting)
+            all_of_it = len(batch) == len(self._waiting)
             outcome = await self._post(batch)
+            fresh = False
             if outcome is None:
                 await self._rest(pause, self._hurry)
                 pause = min(2 * pause, LONGEST_RETRY)
@@ -160,15 +163,11 @@ class Sender:
                 # Because of one of them, or because they are too much together.
                 most = len(batch) // 2
                 continue
-            most = min(2 * most, BATCH)
+            most, fresh = min(2 * most, BATCH), all_of_it
             EVENTS.labels(outcome).inc(len(batch))
             for _ in batch:
                 self._size -= len(self._waiting.popleft())
-            if not self._full and not self._hurry.is_set():
-                self._enough.clear()
-            if self._waiting:
-                # What the batch had no room for has waited already.
-                await (asyncio.sleep(BREATH) if cut else self._rest(PAUSE, self._enough))
+            self._weigh()
         self._idle.set()
 
     async def _rest(self, seconds: float, sooner: asyncio.Event) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import datetime as dt
+import itertools
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -335,6 +337,25 @@ def test_messages_that_are_too_large_for_the_log_are_halved(client: httpx.Client
     log.open.set()
     until(lambda: len(log.events) == 40)
     assert log.refusals
+
+
+def test_between_two_messages_others_have_their_turn(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where one message is refused again and again, and where a server that stops sends all it has."""
+    monkeypatch.setattr(event_sender, "BREATH", 0.2)
+    came: list[float] = []
+
+    def status(batch: list[dict[str, Any]]) -> int:
+        came.append(time.monotonic())
+        return 413 if len(batch) > 3 else 200
+
+    log.status = status
+    with served(log.url) as client:
+        for number in range(5):
+            client.post(PREDICT, json=ask(), headers={"Ce-Id": f"a-{number}"})
+    assert len(log.events) == 10
+    assert log.refusals
+    # A message is on its way for a while, which the first of two may take longer than the second.
+    assert min(after - before for before, after in itertools.pairwise(came)) > 0.1
 
 
 @pytest.mark.parametrize(
