@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pydantic
 from fastapi import FastAPI, HTTPException, Response
+from fastapi.concurrency import run_in_threadpool
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from platform_runtime.model_monitor import exposition
@@ -25,6 +26,9 @@ SAY = logging.getLogger("model_monitor")
 
 STUCK = dt.timedelta(minutes=30)
 """A measurement that takes longer hangs: Kubernetes starts the server anew."""
+
+GRACE = 20.0
+"""Seconds that a measurement under way has when the server is told to stop; Kubernetes would wait for 30."""
 
 
 class Asked(pydantic.BaseModel):
@@ -51,9 +55,12 @@ def application(monitor: Monitor, now: Callable[[], dt.datetime] = _now) -> Fast
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        threading.Thread(target=_measure, args=(monitor, stopped), name="measuring", daemon=True).start()
+        thread = threading.Thread(target=_measure, args=(monitor, stopped), name="measuring", daemon=True)
+        thread.start()
         yield
         stopped.set()
+        # Python that ends while a thread computes in C++ aborts the process.
+        await run_in_threadpool(thread.join, GRACE)
 
     server = FastAPI(title="Model monitor", lifespan=lifespan, docs_url=None, redoc_url=None)
     _answer_kubernetes(server, monitor, now)

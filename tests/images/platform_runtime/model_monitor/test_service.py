@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 import warnings
 from dataclasses import replace
 
 import pandas as pd
+import pytest
+from platform_runtime.model_monitor.log import Served
 from platform_runtime.model_monitor.service import STUCK, application
 
 from tests.support.model_monitor import NOON, SETTINGS, House
@@ -55,6 +58,20 @@ def test_the_server_goes_on_measuring_after_a_mistake(house: House, rows: pd.Dat
         while client.get("/v1/reports/loan/1").status_code == 404 and measuring():
             pass
     assert house.monitor.last_success == NOON
+
+
+def test_the_server_ends_after_the_measurement_under_way(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun = threading.Event()
+
+    def served(_since: dt.datetime) -> list[Served]:
+        begun.set()
+        time.sleep(0.3)
+        return []
+
+    monkeypatch.setattr(house.log, "served", served)
+    with TestClient(application(house.monitor, house.clock)):
+        assert begun.wait(10)
+    assert not measuring()
 
 
 def measuring() -> bool:
