@@ -48,7 +48,7 @@ TOO_MUCH = 600.0
 STEP = 8.0
 """Seconds of a step towards saturation."""
 
-FEWEST, LONGEST = 2, 600.0
+FEWEST, LONGEST = 2, 1800.0
 """Rounds there are at least, and seconds after which no other one begins: a busy machine takes its time."""
 
 DRAWS = 2000

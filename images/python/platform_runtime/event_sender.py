@@ -11,6 +11,7 @@ import asyncio
 import binascii
 import contextlib
 import datetime as dt
+import io
 import json
 import logging
 import re
@@ -19,7 +20,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import httpx
+import aiohttp
 from prometheus_client import Counter, Gauge
 
 if TYPE_CHECKING:
@@ -81,10 +82,10 @@ class Sending:
 class Sender:
     """Holds events and sends them in the background; `put` never waits."""
 
-    def __init__(self, sending: Sending, client: httpx.AsyncClient | None = None) -> None:
+    def __init__(self, sending: Sending, timeout: float = 10) -> None:
         self._sending = sending
-        # One for all time: making one takes tens of milliseconds, in which no answer could be given.
-        self._client = client or httpx.AsyncClient(timeout=10)
+        self._timeout = aiohttp.ClientTimeout(timeout)
+        self._client: aiohttp.ClientSession | None = None  # made where its loop runs
         for outcome in ("sent", "dropped", "refused", "too large"):
             EVENTS.labels(outcome)
         self._common = _members(sending)
@@ -126,7 +127,8 @@ class Sender:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        await self._client.aclose()
+        if self._client is not None:
+            await self._client.close()
 
     def _weigh(self) -> None:
         """Keep `_enough` what it says: a batch is full, or somebody waits for what there is."""
@@ -193,16 +195,22 @@ class Sender:
     async def _post(self, batch: list[bytes]) -> str | None:
         """Send a batch; return `sent`, `refused` where the same would be refused again, or None: try once more."""
         headers = {"content-type": "application/cloudevents-batch+json"}
-        body = b"[" + b",".join(batch) + b"]"
+        # A file is sent in pieces, between which requests are answered.
+        body = io.BytesIO(b"[" + b",".join(batch) + b"]")
+        if self._client is None:
+            self._client = aiohttp.ClientSession(timeout=self._timeout)
         try:
-            answer = await self._client.post(self._sending.url, content=body, headers=headers)
-        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            async with self._client.post(
+                self._sending.url, data=body, headers=headers, allow_redirects=False
+            ) as answer:
+                if 200 <= answer.status < 300:  # noqa: PLR2004 (HTTP)
+                    return "sent"
+                told = await answer.text(errors="replace")
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:  # the last one is what some URLs meet
             log.warning("prediction log %s: %s", self._sending.url, type(error).__name__)
             return None
-        if answer.is_success:
-            return "sent"
-        log.warning("prediction log %s: HTTP %s: %s", self._sending.url, answer.status_code, answer.text[:200])
-        return "refused" if answer.status_code in REFUSED else None
+        log.warning("prediction log %s: HTTP %s: %s", self._sending.url, answer.status, told[:200])
+        return "refused" if answer.status in REFUSED else None
 
 
 def _members(sending: Sending) -> str:

@@ -409,7 +409,7 @@ def test_a_server_stops_when_the_log_has_been_told(log: Log) -> None:
 
 def test_a_server_that_stops_does_not_wait_for_ever(log: Log) -> None:
     async def flushed() -> None:
-        sender = Sender(Sending(log.url, "loan", "models", {}), httpx.AsyncClient(timeout=60))
+        sender = Sender(Sending(log.url, "loan", "models", {}), timeout=60)
         await sender.flush(60)  # nothing waits
         sender.put("request", "a", dt.datetime.now(dt.UTC), b"{}")
         await sender.close(0.01)
