@@ -7,6 +7,7 @@ A latency counts from the instant at which a request was to be sent, so that wha
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import random
 import selectors
@@ -30,9 +31,17 @@ KEPT_UP = 0.99
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Run in a loop whose clock is finer than the milliseconds that epoll can wait."""
-    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
-        return runner.run(main)
+    """Run in a loop whose clock is finer than the milliseconds that epoll can wait.
+
+    No garbage is collected meanwhile: that takes some milliseconds, which would be part of latencies.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selectors.SelectSelector())) as runner:
+            return runner.run(main)
+    finally:
+        gc.enable()
 
 
 def constant(rate: float, seconds: float) -> list[float]:

@@ -20,22 +20,19 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
-import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import open_loop
+from benchmarks.held_log import holding
 from benchmarks.model_servers import PATH, Arm, await_ready, made, serving
 from benchmarks.open_loop import Client, percentile
-
-if TYPE_CHECKING:
-    from tests.support.prediction_log import Collector
 
 SHARE = 0.8
 """Of saturation: where latencies are compared."""
@@ -69,16 +66,6 @@ def on(cores: set[int] | None) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
-
-
-def give_way(processes: Sequence[psutil.Process]) -> None:
-    """Have processes run only while nobody else wants their core; what they start inherits that.
-
-    The client has the same core, and its own lateness would be part of every latency.
-    """
-    for process in processes:
-        for thread in process.threads():
-            os.sched_setscheduler(thread.id, os.SCHED_IDLE, os.sched_param(0))
 
 
 def ratios(numerator: dict[str, Any], denominator: dict[str, Any]) -> dict[str, Any]:
@@ -143,26 +130,31 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if apart and len(available) < 2:  # noqa: PLR2004 (one for the server, one for all else)
         sys.exit("--cores apart needs two cores")
     with ExitStack() as stack:
-        # The server has the first core for itself, all else the second one.
+        # The server has the first core for itself; all else the second one, where the log works between the runs.
         stack.enter_context(on({available[1]} if apart else None))
         server = stack.enter_context(postgresql.running(programs))
         collector = Collector(folder, server.url(server.new_database()), python=python).start()
         stack.callback(collector.stop)
-        if apart:
-            give_way(psutil.Process().children(recursive=True))
+        held = stack.enter_context(holding(collector.url)) if apart else None
+
+        def settle() -> None:
+            if held:
+                held.hand_over()
+            collector.settle()
+
+        log = held.url if held else collector.url
         arms = []
         for name in ARMS:
             with on({available[0]} if apart else None):
-                log = collector.url if name == "logging" else None
-                arms.append(stack.enter_context(serving(python, folder, name, log)))
+                arms.append(stack.enter_context(serving(python, folder, name, log if name == "logging" else None)))
         for arm in arms:
             await_ready(arm)
         for arm in arms[:2]:
             saturate(arm, bodies)
-            collector.settle()
+            settle()
         open_loop.run(_warm(arms[2], bodies))
         rate = SHARE * arms[0].saturation
-        compare(options, arms, bodies, rate, collector)
+        compare(options, arms, bodies, rate, settle)
         outcomes = _outcomes(arms[1].port)
         stored = collector.metric("prediction_log_stored_rows_total")
     found = {arm.name: arm.summary() for arm in arms}
@@ -178,7 +170,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def compare(
-    options: argparse.Namespace, arms: Sequence[Arm], bodies: Sequence[bytes], rate: float, collector: Collector
+    options: argparse.Namespace, arms: Sequence[Arm], bodies: Sequence[bytes], rate: float, settle: Callable[[], None]
 ) -> None:
     """Ask all servers in turn, round after round."""
     begun = time.monotonic()
@@ -195,7 +187,7 @@ def compare(
         # Each is first, second and last equally often.
         for arm in (*arms[number % 3 :], *arms[: number % 3]):
             arm.measure(bodies, arrivals, rate)
-            collector.settle()
+            settle()
 
 
 def _outcomes(port: int) -> dict[str, float]:
@@ -253,7 +245,8 @@ def main() -> None:
         "--cores",
         choices=("apart", "shared"),
         default="apart",
-        help="apart: the model server has a core for itself; shared: all processes have all cores",
+        help="apart: the model server has a core for itself, and the log works between the runs;"
+        " shared: all processes have all cores",
     )
     parser.add_argument("--arrivals", choices=("constant", "poisson"), default="constant")
     parser.add_argument("--rounds", type=int, default=18)

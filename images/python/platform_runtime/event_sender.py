@@ -41,9 +41,9 @@ BATCH, BATCH_BYTES = 2000, 2 << 20
 """Events, and bytes of them, that are sent together at most."""
 
 PAUSE = 1.0
-"""Seconds until an event is sent, unless a batch is full before. A message costs one to two milliseconds of the
-server's loop however few events it has, and answers that come due meanwhile wait for them: with one message a second
-those are fewer than one answer in a hundred. It is also how much a server that is killed hard has not told yet."""
+"""Seconds until an event is sent, unless a batch is full before. A message costs a millisecond of the server's loop
+however few events it has, and answers that come due meanwhile wait for it: with one message a second those are fewer
+than one answer in a hundred. It is also how much a server that is killed hard has not told yet."""
 
 BREATH = 0.05
 """Seconds between two messages where nothing waits for company."""

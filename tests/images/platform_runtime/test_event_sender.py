@@ -263,11 +263,12 @@ def test_a_full_batch_does_not_wait(client: httpx.Client, log: Log, monkeypatch:
     assert {len(batch) for batch in log.batches} == {10}
 
 
-def test_a_full_batch_waits_for_a_log_that_is_busy(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("busy", [503, 302])
+def test_a_full_batch_waits_for_a_log_that_is_busy(log: Log, busy: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes meanwhile is no reason to ask it again; that the server is to stop is one."""
     monkeypatch.setattr(event_sender, "RETRY", 600)
     monkeypatch.setattr(event_sender, "BATCH", 10)
-    log.status = lambda _: 200 if log.refusals else 503
+    log.status = lambda _: 200 if log.refusals else busy
     with served(log.url) as client:
         for number in range(5):
             client.post(PREDICT, json=ask(), headers={"Ce-Id": f"a-{number}"})
