@@ -2,51 +2,36 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
 
 from benchmarks.held_log import holding
+from tests.support.http_backend import HttpBackend, Reply, Request
 
 
 @dataclass
 class Log:
-    """What came, by content type and body."""
+    """What was taken, by content type and body."""
 
     url: str = ""
     status: int = 200
     messages: list[tuple[str, bytes]] = field(default_factory=list)
 
+    def __call__(self, request: Request) -> Reply:
+        if self.status == 200:
+            self.messages.append((request.headers["content-type"], request.body))
+        return Reply(status=self.status)
+
 
 @pytest.fixture
 def log() -> Iterator[Log]:
     state = Log()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            if state.status == 200:
-                state.messages.append((self.headers["content-type"], body))
-            self.send_response(state.status)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Stay silent."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    state.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield state
-    server.shutdown()
-    server.server_close()
+    with HttpBackend(state) as server:
+        state.url = server.url
+        yield state
 
 
 def test_what_is_held_back_is_handed_over_once_and_in_order(log: Log) -> None:

@@ -21,6 +21,7 @@ class Request:
     method: str
     target: str
     headers: Mapping[str, str]
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -59,7 +60,8 @@ class HttpBackend:
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                request = Request("GET", self.path, dict(self.headers))
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                request = Request(self.command, self.path, dict(self.headers), body)
                 backend.requests.append(request)
                 reply = replies(request) if callable(replies) else replies.get(request.path, Reply(status=404))
                 self.send_response(reply.status)
@@ -77,6 +79,8 @@ class HttpBackend:
                 with suppress(OSError):
                     for chunk in reply.chunks():
                         self.wfile.write(chunk)
+
+            do_POST = do_GET  # noqa: N815 (http.server's name)
 
             def log_message(self, *_: object) -> None:
                 """Stay silent."""
